@@ -1,0 +1,90 @@
+import { DependencyGraph } from "./graph/dependency-graph.js";
+import type { RuntimeId } from "./model/catalog.js";
+import type { PluginDeclaration } from "./model/declarations.js";
+import { compileVersionRange } from "./model/versions.js";
+import type { PluginSpec } from "./plugin-source.js";
+import type { PluginView } from "./plugin-view.js";
+
+/** What adding a set works with. */
+export interface AddSetPort {
+  add(spec: PluginSpec): Promise<PluginView>;
+  remove(runtimeId: RuntimeId): Promise<unknown>;
+  /** What a spec's plugin says of itself before it is added; undefined if it cannot say. */
+  describe(spec: PluginSpec): Promise<PluginDeclaration | undefined>;
+}
+
+interface Member {
+  readonly spec: PluginSpec;
+  readonly declaration: PluginDeclaration | undefined;
+}
+
+/**
+ * Adds every plugin as soon as those of the set that it requires are there. All or none: if one fails, those that were
+ * added are removed again.
+ *
+ * @throws PluginHostError `DEPENDENCY_CYCLE` before anything is started; otherwise the first failure
+ */
+export async function addPlugins(port: AddSetPort, specs: readonly PluginSpec[]): Promise<PluginView[]> {
+  const members = await Promise.all(
+    specs.map(async (spec): Promise<Member> => ({ spec, declaration: await port.describe(spec) })),
+  );
+  const levels = levelsOf(members);
+  const added: PluginView[] = [];
+  let failure: { readonly error: unknown } | undefined;
+  const results = new Map<Member, Promise<PluginView>>();
+  const start = (member: Member): Promise<PluginView> => {
+    const known = results.get(member);
+    if (known !== undefined) return known;
+    const result = (async () => {
+      await Promise.allSettled(providersFor(member, levels).map(start));
+      if (failure !== undefined) throw failure.error;
+      const view = await port.add(member.spec);
+      added.push(view);
+      return view;
+    })();
+    results.set(member, result);
+    result.catch((error: unknown) => {
+      failure ??= { error };
+    });
+    return result;
+  };
+  await Promise.allSettled(members.map(start));
+  if (failure === undefined) return Promise.all(members.map(start));
+  for (const view of added.reverse()) await port.remove(view.runtimeId).catch(() => {});
+  throw failure.error;
+}
+
+/** The members of the set that start before this one and provide what it requires. */
+function providersFor(member: Member, levels: ReadonlyMap<Member, number>): Member[] {
+  const required = (member.declaration?.requires ?? []).filter((dependency) => dependency.required);
+  const ownLevel = levels.get(member) ?? 0;
+  return [...levels.keys()].filter((other) => {
+    if ((levels.get(other) ?? 0) >= ownLevel) return false;
+    const provides = other.declaration?.provides ?? [];
+    return required.some(({ type, minVersion }) => {
+      const satisfies = compileVersionRange("minVersion", minVersion);
+      return provides.some((service) => service.type === type && satisfies(service.version));
+    });
+  });
+}
+
+/** In which round each member can start. What did not say what it needs starts in the first. */
+function levelsOf(members: readonly Member[]): Map<Member, number> {
+  const graph = new DependencyGraph();
+  const byId = new Map<string, Member>();
+  members.forEach((member, index) => {
+    const { declaration } = member;
+    if (declaration === undefined) return;
+    const id = `${declaration.selfId}#${index}`;
+    byId.set(id, member);
+    graph.put({ id, name: declaration.selfId, provides: declaration.provides, requires: declaration.requires });
+  });
+  const levels = new Map<Member, number>(members.map((member) => [member, 0]));
+  graph.startupLevels().forEach((ids, level) => {
+    for (const id of ids) {
+      const member = byId.get(id);
+      if (member !== undefined) levels.set(member, level);
+    }
+  });
+  return levels;
+}

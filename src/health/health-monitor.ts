@@ -1,0 +1,61 @@
+import type { Health, HealthVerdict } from "../model/health.js";
+import { HealthPoller, type HealthPollerOptions, type PollResult } from "./health-poller.js";
+import { HealthTracker, type HealthTrackerOptions } from "./health-tracker.js";
+
+/** Settings of a {@link HealthMonitor}. */
+export type HealthMonitorOptions = HealthTrackerOptions & Omit<HealthPollerOptions, "onResult" | "poll">;
+
+/** One plugin's health: the tracker that combines all opinions, and the poller that feeds it. */
+export class HealthMonitor {
+  readonly #options: HealthMonitorOptions;
+  readonly #tracker: HealthTracker;
+  #poller: HealthPoller | undefined;
+
+  constructor(options: HealthMonitorOptions) {
+    this.#options = options;
+    this.#tracker = new HealthTracker(options);
+  }
+
+  get current(): Health {
+    return this.#tracker.current;
+  }
+
+  /** Starts polling with `poll`, the first time at once; takes the place of an earlier poll. */
+  startPolling(poll: (signal: AbortSignal) => Promise<PollResult>): void {
+    this.#poller?.close();
+    this.#poller = new HealthPoller({
+      ...this.#options,
+      poll,
+      onResult: (result) => {
+        if (result.kind === "answered") this.#tracker.pollAnswered(result.verdict, result.reason);
+        else this.#tracker.pollFailed(result.reason);
+      },
+    });
+    this.#poller.pollNow();
+  }
+
+  report(verdict: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): void {
+    this.#tracker.report(verdict, reason, unavailableDependencies);
+  }
+
+  callAnswered(): void {
+    this.#tracker.callAnswered();
+  }
+
+  /** A failed call also makes the next poll come at once, so that a dead plugin is found before more calls fail. */
+  callFailed(reason: string): void {
+    this.#tracker.callFailed(reason);
+    this.#poller?.pollNow();
+  }
+
+  exited(reason: string): void {
+    this.#tracker.exited(reason);
+    this.#poller?.close();
+  }
+
+  /** Cancels all timers and polls. Idempotent. */
+  close(): void {
+    this.#poller?.close();
+    this.#tracker.close();
+  }
+}

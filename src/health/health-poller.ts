@@ -1,0 +1,75 @@
+import type { Clock, Timer } from "../internal/clock.js";
+import type { HealthVerdict } from "../model/health.js";
+
+/** What one poll found. */
+export type PollResult =
+  | { readonly kind: "answered"; readonly verdict: HealthVerdict; readonly reason: string }
+  | { readonly kind: "failed"; readonly reason: string };
+
+/** Settings of a {@link HealthPoller}. */
+export interface HealthPollerOptions {
+  readonly clock: Clock;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  /** Delay before the next poll after a failed one; doubled up to `intervalMs` while failures go on. */
+  readonly retryMs: number;
+  /** Asks the plugin. Must end when the signal is aborted. A rejection counts as failed. */
+  readonly poll: (signal: AbortSignal) => Promise<PollResult>;
+  readonly onResult: (result: PollResult) => void;
+}
+
+/** Polls one plugin: at once, then every interval, sooner after a failure. One poll at a time. */
+export class HealthPoller {
+  readonly #options: HealthPollerOptions;
+  #next: Timer | undefined;
+  #running: AbortController | undefined;
+  #failures = 0;
+  #closed = false;
+
+  constructor(options: HealthPollerOptions) {
+    this.#options = options;
+  }
+
+  /** Polls now, unless a poll is under way. The first call starts the polling. */
+  pollNow(): void {
+    if (this.#closed || this.#running !== undefined) return;
+    this.#next?.cancel();
+    this.#next = undefined;
+    void this.#pollOnce();
+  }
+
+  /** Ends the polling, also a poll under way. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#next?.cancel();
+    this.#running?.abort();
+  }
+
+  async #pollOnce(): Promise<void> {
+    const controller = new AbortController();
+    this.#running = controller;
+    const limit = this.#options.clock.after(this.#options.timeoutMs, () => controller.abort());
+    let result: PollResult;
+    try {
+      result = await this.#options.poll(controller.signal);
+    } catch (error) {
+      const reason = controller.signal.aborted
+        ? `no answer to a health poll in ${this.#options.timeoutMs} ms`
+        : error instanceof Error
+          ? error.message
+          : String(error);
+      result = { kind: "failed", reason };
+    }
+    limit.cancel();
+    this.#running = undefined;
+    if (this.#closed) return;
+    this.#failures = result.kind === "failed" ? this.#failures + 1 : 0;
+    this.#next = this.#options.clock.after(this.#delayMs(), () => this.pollNow());
+    this.#options.onResult(result);
+  }
+
+  #delayMs(): number {
+    const { intervalMs, retryMs } = this.#options;
+    return this.#failures === 0 ? intervalMs : Math.min(intervalMs, retryMs * 2 ** Math.min(this.#failures - 1, 10));
+  }
+}

@@ -1,0 +1,145 @@
+import type { Clock, Timer } from "../internal/clock.js";
+import type { Health, HealthVerdict } from "../model/health.js";
+import { effectiveHealth, type HealthOpinions } from "./effective-health.js";
+
+/** Settings of a {@link HealthTracker}; all of them are resolved options of the platform. */
+export interface HealthTrackerOptions {
+  readonly clock: Clock;
+  /** How long failed polls do not count while no poll has succeeded yet: a plugin may report before it opens its port. */
+  readonly startGraceMs: number;
+  /** Failed polls in a row that make a plugin unhealthy. */
+  readonly fallThreshold: number;
+  /** Successful polls in a row that make it healthy again. */
+  readonly riseThreshold: number;
+  /** Failed calls in a row that eject a plugin. */
+  readonly ejectAfterFailures: number;
+  /** First ejection; each further one in a row is twice as long. */
+  readonly ejectMs: number;
+  /** Longest ejection. */
+  readonly maxEjectMs: number;
+  /** Called synchronously after each change of `current`. */
+  readonly onChange: (health: Health, before: Health) => void;
+}
+
+/** Combines what is reported, polled and seen of one plugin into one state with reason, cause and time. */
+export class HealthTracker {
+  readonly #options: HealthTrackerOptions;
+  #opinions: HealthOpinions = { reported: undefined, polled: undefined, traffic: undefined, exit: undefined };
+  #unavailableDependencies: readonly string[] = [];
+  #current: Health;
+  readonly #createdAt: number;
+  #pollFailures = 0;
+  #pollSuccesses = 0;
+  #trafficFailures = 0;
+  #ejections = 0;
+  #ejection: Timer | undefined;
+
+  constructor(options: HealthTrackerOptions) {
+    this.#options = options;
+    this.#createdAt = options.clock.monotonic();
+    this.#current = { ...effectiveHealth(this.#opinions), since: options.clock.now(), unavailableDependencies: [] };
+  }
+
+  get current(): Health {
+    return this.#current;
+  }
+
+  /** Whether the plugin itself has ever reported. */
+  get hasReported(): boolean {
+    return this.#opinions.reported !== undefined;
+  }
+
+  /** The plugin says so itself. The last report counts until the next one. */
+  report(verdict: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): void {
+    this.#unavailableDependencies = [...unavailableDependencies];
+    this.#set({ ...this.#opinions, reported: { verdict, reason } });
+  }
+
+  /** A poll was answered. An answer that says degraded or unhealthy counts at once, a healthy one after `riseThreshold`. */
+  pollAnswered(verdict: HealthVerdict, reason: string): void {
+    this.#pollFailures = 0;
+    if (verdict !== "healthy") {
+      this.#pollSuccesses = 0;
+      this.#set({ ...this.#opinions, polled: { verdict, reason } });
+      return;
+    }
+    this.#pollSuccesses += 1;
+    const before = this.#opinions.polled;
+    const rising = before !== undefined && before.verdict !== "healthy";
+    if (rising && this.#pollSuccesses < this.#options.riseThreshold) return;
+    this.#set({ ...this.#opinions, polled: { verdict, reason } });
+  }
+
+  /** A poll failed. `fallThreshold` of them in a row count; a plugin that was never seen stays unready. */
+  pollFailed(reason: string): void {
+    this.#pollSuccesses = 0;
+    const starting = this.#options.clock.monotonic() - this.#createdAt < this.#options.startGraceMs;
+    if (starting && this.#opinions.polled === undefined) {
+      if (this.#current.state === "unready") this.#update({ ...this.#current, reason });
+      return;
+    }
+    this.#pollFailures += 1;
+    if (this.#pollFailures < this.#options.fallThreshold) return;
+    if (this.#current.state === "unready") {
+      this.#update({ ...this.#current, reason });
+      return;
+    }
+    this.#set({ ...this.#opinions, polled: { verdict: "unhealthy", reason } });
+  }
+
+  /** A call got an answer from the plugin. */
+  callAnswered(): void {
+    if (this.#trafficFailures === 0 && this.#ejections === 0) return;
+    this.#trafficFailures = 0;
+    if (this.#ejection !== undefined) return;
+    this.#ejections = 0;
+    this.#set({ ...this.#opinions, traffic: undefined });
+  }
+
+  /** A call could not reach the plugin, or the plugin broke it. */
+  callFailed(reason: string): void {
+    if (this.#ejection !== undefined) return;
+    this.#trafficFailures += 1;
+    // After an ejection one failed trial is enough.
+    const limit = this.#ejections > 0 ? 1 : this.#options.ejectAfterFailures;
+    if (this.#trafficFailures < limit) return;
+    this.#trafficFailures = 0;
+    const ejectMs = Math.min(this.#options.ejectMs * 2 ** this.#ejections, this.#options.maxEjectMs);
+    this.#ejections += 1;
+    this.#ejection = this.#options.clock.after(ejectMs, () => {
+      this.#ejection = undefined;
+      this.#set({ ...this.#opinions, traffic: undefined });
+    });
+    this.#set({ ...this.#opinions, traffic: { verdict: "unhealthy", reason: `calls keep failing: ${reason}` } });
+  }
+
+  /** The plugin's process or module has ended. */
+  exited(reason: string): void {
+    this.#set({ ...this.#opinions, exit: { verdict: "unhealthy", reason } });
+  }
+
+  /** Cancels timers. The tracker must not be used afterwards. */
+  close(): void {
+    this.#ejection?.cancel();
+    this.#ejection = undefined;
+  }
+
+  #set(opinions: HealthOpinions): void {
+    this.#opinions = opinions;
+    const next = effectiveHealth(opinions);
+    this.#update({ ...next, since: this.#current.since, unavailableDependencies: this.#unavailableDependencies });
+  }
+
+  #update(next: Health): void {
+    const before = this.#current;
+    const sameState = next.state === before.state;
+    const same =
+      sameState &&
+      next.cause === before.cause &&
+      next.reason === before.reason &&
+      next.unavailableDependencies.join() === before.unavailableDependencies.join();
+    if (same) return;
+    this.#current = Object.freeze({ ...next, since: sameState ? before.since : this.#options.clock.now() });
+    this.#options.onChange(this.#current, before);
+  }
+}

@@ -1,0 +1,119 @@
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { PluginHostError } from "./errors.js";
+import type { ConnectionInfo, ExchangeHandler } from "./http/exchange.js";
+import { connectInMemory } from "./http/memory-connection.js";
+import {
+  createOnePortServer,
+  type ListenTarget,
+  type OnePortServer,
+  type UpgradeHandler,
+} from "./http/one-port-server.js";
+import { type AdmissionPolicy, isLoopbackAddress, isLoopbackHost } from "./identity/admission.js";
+import type { PluginAddress } from "./model/address.js";
+import type { Principal } from "./model/principal.js";
+import type { ResolvedOptions } from "./options.js";
+
+/** Where a host is open to others. */
+type Listening =
+  | { readonly kind: "nowhere" }
+  | { readonly kind: "tcp"; readonly url: string; readonly isLoopback: boolean }
+  | { readonly kind: "unix"; readonly url: string };
+
+/** What the server of a host passes on. */
+export interface HostServerParts {
+  readonly options: ResolvedOptions;
+  readonly handler: ExchangeHandler;
+  readonly onUpgrade: UpgradeHandler;
+  readonly onError: (error: unknown) => void;
+}
+
+/** The host's own server: its port, if it has one, and the connections in memory. Knows under which URL it is reached. */
+export class HostServer {
+  readonly #options: ResolvedOptions;
+  readonly #server: OnePortServer;
+  #listening: Listening = { kind: "nowhere" };
+  #isStarting = false;
+
+  constructor({ options, handler, onUpgrade, onError }: HostServerParts) {
+    this.#options = options;
+    const limits = options.server === undefined ? {} : { limits: options.server };
+    this.#server = createOnePortServer({ handler, onUpgrade, onError, clock: options.clock, ...limits });
+  }
+
+  /** @throws PluginHostError `ALREADY_LISTENING`, `LISTEN_REFUSED`; Node's error if the port cannot be had */
+  async listen(target: ListenTarget): Promise<void> {
+    if (this.#isStarting)
+      throw new PluginHostError("ALREADY_LISTENING", "this platform listens already; make another one");
+    const host = "path" in target ? undefined : (target.host ?? "127.0.0.1");
+    const isLoopback = host === undefined || isLoopbackHost(host.includes(":") ? `[${host}]` : host);
+    if (!isLoopback && this.#options.joinToken === undefined && !this.#options.allowOpenAdmission) {
+      throw new PluginHostError(
+        "LISTEN_REFUSED",
+        `on ${host} anybody on the network could become a plugin; set joinToken, or allowOpenAdmission if that is meant`,
+      );
+    }
+    this.#isStarting = true;
+    try {
+      await this.#server.listen("path" in target ? target : { port: target.port, host: host as string });
+    } catch (error) {
+      this.#isStarting = false;
+      throw error;
+    }
+    this.#listening =
+      "path" in target
+        ? { kind: "unix", url: `unix:${target.path}` }
+        : { kind: "tcp", url: urlOf(this.#server.address() as AddressInfo), isLoopback };
+  }
+
+  /** Base URL without a slash at the end; undefined if the host neither listens nor has a `publicUrl`. */
+  url(): string | undefined {
+    if (this.#options.publicUrl !== undefined) return this.#options.publicUrl;
+    return this.#listening.kind === "nowhere" ? undefined : this.#listening.url;
+  }
+
+  /** Base URL for a plugin at this address. @throws PluginHostError `HOST_URL_UNKNOWN` */
+  urlFor(address: PluginAddress): string {
+    const url = this.url();
+    if (url !== undefined) return url;
+    // A module reaches the host in memory, whatever the name.
+    if (address.kind === "module") return "http://host.invalid";
+    throw new PluginHostError(
+      "HOST_URL_UNKNOWN",
+      "a plugin outside this process needs the host's URL; call listen first, or set publicUrl for a mounted handler",
+    );
+  }
+
+  /** Whether a connection can only come from this machine, so that foreign names in its requests are suspicious. */
+  isLoopback(connection: ConnectionInfo): boolean {
+    if (this.#listening.kind === "tcp") return this.#listening.isLoopback;
+    return isLoopbackAddress(connection.remoteAddress);
+  }
+
+  /** Who may join now. */
+  admissionPolicy(): AdmissionPolicy {
+    if (this.#options.allowOpenAdmission) return "open";
+    return this.#listening.kind === "tcp" && !this.#listening.isLoopback ? "join-token" : "local";
+  }
+
+  /** A connection in memory to this host. With a principal, that is who is at the other end, whatever its requests say. */
+  connect(principal?: Principal): Duplex {
+    const [near, far] = connectInMemory();
+    this.#server.accept(far, { transport: "memory", principal });
+    return near;
+  }
+
+  get openConnections(): number {
+    return this.#server.openConnections;
+  }
+
+  close(graceMs: number): Promise<void> {
+    return this.#server.close({ graceMs });
+  }
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  // A wildcard is no address to call; plugins on this machine reach it over loopback.
+  const host = address === "0.0.0.0" || address === "::" ? "127.0.0.1" : address;
+  return `http://${family === "IPv6" && host.includes(":") ? `[${host}]` : host}:${port}`;
+}

@@ -1,0 +1,327 @@
+import type { Duplex } from "node:stream";
+import { DependencyGraph } from "./graph/dependency-graph.js";
+import { projectGraph } from "./graph-projection.js";
+import { HealthMonitor } from "./health/health-monitor.js";
+import { HostFront } from "./host-front.js";
+import { HostServer } from "./host-server.js";
+import { createRouterView, createTrafficObserver } from "./host-view.js";
+import type { ServerExchange } from "./http/exchange.js";
+import type { ListenTarget } from "./http/one-port-server.js";
+import { admissionRefusal, isLoopbackAddress, isLoopbackHost } from "./identity/admission.js";
+import { createAuthenticator } from "./identity/authenticate.js";
+import { IdentityStore } from "./identity/identity-store.js";
+import type { Clock, Timer } from "./internal/clock.js";
+import { Emitter } from "./internal/emitter.js";
+import { randomHex } from "./internal/ids.js";
+import { TokenBuckets } from "./internal/token-bucket.js";
+import { checkDeclaration } from "./lifecycle/declaration-check.js";
+import { dialAgain } from "./lifecycle/dial-again.js";
+import { Lifecycle } from "./lifecycle/lifecycle.js";
+import type { LivePlugin } from "./lifecycle/live-plugin.js";
+import { PluginDirectory } from "./lifecycle/plugin-directory.js";
+import type { StartSpec } from "./lifecycle/plugin-start.js";
+import type { Dependencies, LifecyclePorts } from "./lifecycle/ports.js";
+import { SelfRegistration } from "./lifecycle/self-registration.js";
+import type { PluginAddress } from "./model/address.js";
+import type { RuntimeId } from "./model/catalog.js";
+import type { PluginDeclaration } from "./model/declarations.js";
+import type { PlatformEvents } from "./model/platform-events.js";
+import type { Principal } from "./model/principal.js";
+import type { ResolvedOptions } from "./options.js";
+import type { SourceContext } from "./plugin-source.js";
+import { Catalog } from "./registry/catalog.js";
+import { ServiceRegistry } from "./registry/service-registry.js";
+import { ServiceRouter } from "./router/router.js";
+import { hostProcedures } from "./rpc/host-procedures.js";
+import { openPluginRemote, type RemoteOptions } from "./rpc/plugin-remote.js";
+import { libraryVersion } from "./version.js";
+
+const longestSweepMs = 3_600_000;
+
+/** All parts of a platform, joined. Each part knows the others only through the small interfaces that are filled in here. */
+export class Host {
+  readonly events = new Emitter<PlatformEvents>((error, name) => this.#listenerFailed(error, name));
+  readonly clock: Clock;
+  readonly graph = new DependencyGraph();
+  readonly registry: ServiceRegistry;
+  readonly directory: PluginDirectory;
+  readonly lifecycle: Lifecycle;
+  readonly front: HostFront;
+  readonly sources: SourceContext;
+  readonly #options: ResolvedOptions;
+  readonly #catalog: Catalog;
+  readonly #identities: IdentityStore;
+  readonly #selfRegistration: SelfRegistration;
+  readonly #router: ServiceRouter;
+  readonly #server: HostServer;
+  readonly #inFlightListeners = new Set<(runtimeId: RuntimeId) => void>();
+  readonly #stopped = new AbortController();
+  #sweep: Timer | undefined;
+
+  constructor(options: ResolvedOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.#identities = new IdentityStore(options);
+    this.#catalog = new Catalog({
+      epoch: randomHex(6),
+      onListenerError: (error) => this.#warn("a subscriber of the visible state failed", error),
+    });
+    projectGraph(this.#catalog, this.graph);
+    this.#catalog.subscribe(({ revision }) => this.events.emit("changed", { revision }));
+    this.registry = new ServiceRegistry(this.#catalog, {
+      inFlight: {
+        inFlightOf: (runtimeId) => this.directory.get(runtimeId)?.inFlight.count ?? 0,
+        onChange: (listener) => {
+          this.#inFlightListeners.add(listener);
+          return () => this.#inFlightListeners.delete(listener);
+        },
+      },
+      onSelectionError: (error, type) => this.#warn(`the selection function for ${type} failed`, error),
+    });
+    const ports = this.#lifecyclePorts();
+    const { aliasLifeMs, maxRegistrationsPerPlugin } = options;
+    this.directory = new PluginDirectory({ ports, aliasLifeMs, maxRegistrationsPerPlugin });
+    const { directory } = this;
+    this.#selfRegistration = new SelfRegistration({
+      ports,
+      directory,
+      baseUrlRefusal: (address, peer) => this.#baseUrlRefusal(address, peer),
+    });
+    this.lifecycle = new Lifecycle({ ports, directory, selfRegistration: this.#selfRegistration });
+    this.#router = this.#createRouter();
+    this.front = this.#createFront();
+    this.#server = new HostServer({
+      options,
+      handler: (exchange) => this.front.handle(exchange),
+      onUpgrade: (req, socket, head, connection) => void this.front.handleUpgrade(req, socket, head, connection),
+      onError: (error) => this.#warn("a request failed inside the host", error),
+    });
+    this.sources = {
+      limits: options.limits,
+      hostUrl: () => this.#server.url() ?? "http://host.invalid",
+      connectHost: () => this.connect(),
+    };
+    this.#sweepLater();
+  }
+
+  url(): string | undefined {
+    return this.#server.url();
+  }
+
+  listen(target: ListenTarget): Promise<void> {
+    return this.#server.listen(target);
+  }
+
+  connect(principal?: Principal): Duplex {
+    return this.#server.connect(principal);
+  }
+
+  /** Answers one request of a server that somebody else owns. */
+  async handle(exchange: ServerExchange): Promise<void> {
+    try {
+      await this.front.handle(exchange);
+    } catch (error) {
+      this.#warn("a request failed inside the host", error);
+      if (exchange.responded) exchange.abort();
+      else exchange.respond(500, [], true);
+    }
+  }
+
+  /** What a plugin says of itself before it is added; undefined if it cannot say. */
+  async describe(
+    { launcher, declares, limits }: StartSpec,
+    signal?: AbortSignal,
+  ): Promise<PluginDeclaration | undefined> {
+    if (declares !== undefined || launcher.address === undefined || launcher.address.kind === "external")
+      return declares;
+    const remote = openPluginRemote(launcher.address, this.#cookie());
+    const enough = new AbortController();
+    const stop = (): void => enough.abort(signal?.reason);
+    const limit = this.clock.after(limits.describeMs, stop, true);
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      const ask = () => remote.getPluginInfo(enough.signal);
+      const info = await dialAgain(this.clock, limits.connectGraceMs, enough.signal, ask);
+      return info === "unimplemented" ? undefined : checkDeclaration("the plugin's info", info);
+    } finally {
+      limit.cancel();
+      signal?.removeEventListener("abort", stop);
+      remote.close();
+    }
+  }
+
+  visiblePlugins(): LivePlugin[] {
+    return [...this.directory.all()].filter(({ visibility }) => visibility.kind === "committed");
+  }
+
+  async stop(): Promise<void> {
+    const { stopBudgetMs } = this.#options;
+    const endsAt = this.clock.monotonic() + stopBudgetMs;
+    await this.lifecycle.stop(() => this.#stopLevels(), stopBudgetMs);
+    this.#stopped.abort();
+    this.#sweep?.cancel();
+    this.registry.close();
+    this.directory.close();
+    await this.#server.close(Math.max(0, endsAt - this.clock.monotonic()));
+    this.#router.close();
+  }
+
+  #lifecyclePorts(): LifecyclePorts {
+    const { health } = this.#options;
+    return {
+      clock: this.clock,
+      state: this.#catalog,
+      identities: this.#identities,
+      dependencies: this.#dependencies(),
+      openRemote: (address) => {
+        if (address.kind === "external") throw new Error("a plugin without an address cannot be asked");
+        return openPluginRemote(address, this.#cookie());
+      },
+      monitorHealth: (onChange) => new HealthMonitor({ ...health, clock: this.clock, onChange }),
+      hostUrlFor: (address) => this.#server.urlFor(address),
+      closeConnections: (address) => this.#router.closeConnections(address),
+      inFlightChanged: (runtimeId) => {
+        for (const listener of this.#inFlightListeners) listener(runtimeId);
+      },
+      emit: (name, event) => this.events.emit(name, event),
+    };
+  }
+
+  #cookie(): RemoteOptions {
+    const { magicCookie, appProtocolVersion } = this.#options;
+    return { magicCookieKey: magicCookie.key, magicCookieValue: magicCookie.value, appProtocolVersion };
+  }
+
+  #dependencies(): Dependencies {
+    return {
+      impact: (runtimeId) => this.graph.impact(runtimeId),
+      cycleWith: (node) => this.graph.cycleWith([node])?.names,
+      missingAfterReplace: (runtimeId, provides) => this.graph.missingAfterReplace(runtimeId, provides),
+      problemWith: ({ type, minVersion }) => {
+        const result = this.registry.find(type, { minVersion, strategyOverride: "first" });
+        return result.kind === "found" ? undefined : result.message;
+      },
+    };
+  }
+
+  #createRouter(): ServiceRouter {
+    const options = this.#options;
+    const rates =
+      options.callerRate === undefined ? undefined : new TokenBuckets(options.callerRate, () => this.clock.monotonic());
+    const parts = {
+      catalog: this.#catalog,
+      registry: this.registry,
+      directory: this.directory,
+      selfRegistration: this.#selfRegistration,
+      options,
+      rates,
+    };
+    return new ServiceRouter({
+      view: createRouterView(parts),
+      traffic: createTrafficObserver(parts),
+      clock: this.clock,
+      onCall: (event) => this.events.emit("call", event),
+      ...(options.router === undefined ? undefined : { options: options.router }),
+    });
+  }
+
+  #createFront(): HostFront {
+    const { joinToken, magicCookie, appProtocolVersion, publicUrl, ingress } = this.#options;
+    const { directory } = this;
+    const seen = (runtimeId: RuntimeId): LivePlugin | undefined => {
+      const plugin = directory.get(runtimeId);
+      if (plugin !== undefined) this.#selfRegistration.seen(plugin);
+      return plugin;
+    };
+    const observe = (runtimeId: RuntimeId, type: string): void => {
+      const plugin = seen(runtimeId);
+      if (plugin !== undefined) directory.observe(plugin, type);
+    };
+    const procedures = hostProcedures({
+      callerOf: (exchange) => front.callerOf(exchange),
+      handshake: {
+        magicCookieKey: magicCookie.key,
+        magicCookieValue: magicCookie.value,
+        appProtocolVersion,
+        serverVersion: `connect-plugin-host/${libraryVersion}`,
+        admissionRefusal: (principal, connection) =>
+          admissionRefusal(this.#server.admissionPolicy(), principal, connection),
+        join: (selfId, selfVersion, baseUrl) => this.#selfRegistration.join(selfId, selfVersion, baseUrl),
+        renew: (runtimeId) => this.#identities.rotate(runtimeId),
+      },
+      registry: {
+        registry: this.registry,
+        clock: this.clock,
+        register: (runtimeId, service, peer) => this.#selfRegistration.register(runtimeId, service, peer),
+        unregister: (runtimeId, registrationId) => this.#selfRegistration.unregister(runtimeId, registrationId),
+        discovered: (runtimeId, type) => {
+          observe(runtimeId, type);
+          directory.reactions.discovered(runtimeId, type);
+        },
+        watchOpened: (runtimeId, type) => {
+          observe(runtimeId, type);
+          return directory.reactions.watchOpened(runtimeId, type);
+        },
+        goneSignal: (runtimeId) => directory.get(runtimeId)?.gone ?? AbortSignal.abort(),
+        revision: () => this.#catalog.revision,
+      },
+      lifecycle: {
+        report: (runtimeId, verdict, reason, unavailable) => {
+          const plugin = seen(runtimeId);
+          if (plugin !== undefined) directory.report(plugin, verdict, reason, unavailable);
+        },
+      },
+      health: {
+        registry: this.registry,
+        isServing: () => !this.lifecycle.isStopping,
+        stopped: this.#stopped.signal,
+      },
+    });
+    const front: HostFront = new HostFront({
+      router: this.#router,
+      procedures,
+      authenticate: createAuthenticator({ identities: this.#identities, launchOf: () => undefined, joinToken }),
+      ingress,
+      publicAuthority: publicUrl === undefined ? undefined : new URL(publicUrl).host.toLowerCase(),
+      isLoopback: (connection) => this.#server.isLoopback(connection),
+      notReady: () => (this.lifecycle.isStopping ? "stopping" : undefined),
+    });
+    return front;
+  }
+
+  #baseUrlRefusal(address: PluginAddress, peerAddress: string): string | undefined {
+    if (this.#options.baseUrls === "any" || address.kind !== "http") return undefined;
+    const { hostname } = new URL(address.url);
+    if (isLoopbackHost(hostname)) {
+      const isLocal = peerAddress === "" || isLoopbackAddress(peerAddress);
+      return isLocal ? undefined : "is a loopback address, but the plugin calls from another machine";
+    }
+    if (hostname.replace(/^\[|\]$/g, "") === peerAddress) return undefined;
+    return `must be on loopback or at the address that the plugin calls from (${peerAddress || "this machine"}); the option baseUrls widens that`;
+  }
+
+  /** Groups of plugins, those that nothing depends on last. */
+  #stopLevels(): readonly (readonly RuntimeId[])[] {
+    if (this.graph.findCycle() === undefined) return this.graph.startupLevels();
+    return this.graph.ids().map((id) => [id]);
+  }
+
+  #sweepLater(): void {
+    this.#sweep = this.clock.after(Math.min(this.#options.tokenTtlMs / 4, longestSweepMs), () => {
+      for (const runtimeId of this.#identities.expire()) {
+        const plugin = this.directory.get(runtimeId);
+        if (plugin !== undefined) this.directory.retire(plugin, "it gave no sign of life for as long as a token lives");
+      }
+      this.#sweepLater();
+    });
+  }
+
+  #warn(message: string, error: unknown): void {
+    this.events.emit("warning", { message, error });
+  }
+
+  #listenerFailed(error: unknown, name: keyof PlatformEvents): void {
+    // A listener of warnings that throws has nobody left to tell.
+    if (name !== "warning") this.#warn(`a listener of "${name}" threw`, error);
+  }
+}

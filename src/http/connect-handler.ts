@@ -1,0 +1,114 @@
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  type ContextValues,
+  createConnectRouter,
+} from "@connectrpc/connect";
+import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { AnswerWriter } from "./answer-writer.js";
+import { BodyCutError, BodyReader } from "./body-reader.js";
+import { compressions } from "./compression.js";
+import type { ServerExchange } from "./exchange.js";
+import { fromHeaders, toHeaders } from "./field-list.js";
+
+/** Options of {@link connectHandler}: those of Connect's router (limits, interceptors, protocols), and ours. */
+export interface ConnectHandlerOptions extends ConnectRouterOptions {
+  /** Registers the services. Called once, at once. */
+  readonly routes: (router: ConnectRouter) => void;
+  /** Values for the implementations and interceptors of one call. */
+  readonly contextValues?: (exchange: ServerExchange) => ContextValues;
+  /** What stands in front of every procedure's path, such as `/api`. @default none */
+  readonly requestPathPrefix?: string;
+}
+
+/** Serves the procedures of a Connect router on exchanges: Connect, gRPC and gRPC-web. */
+export interface ConnectHandler {
+  /**
+   * False if no procedure has this path; the exchange is untouched then. Otherwise a promise for the end of the
+   * call: true, or a rejection if the answer could not be completed. The exchange is for the one who called to end then.
+   */
+  handle(exchange: ServerExchange): Promise<boolean> | false;
+  /** The paths of all procedures, with the prefix. */
+  readonly paths: ReadonlySet<string>;
+}
+
+/** @throws whatever `routes` throws */
+export function connectHandler(options: ConnectHandlerOptions): ConnectHandler {
+  const { routes, contextValues, requestPathPrefix = "", ...routerOptions } = options;
+  const router = createConnectRouter({ acceptCompression: [...compressions], ...routerOptions });
+  routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [requestPathPrefix + handler.requestPath, handler]));
+  return {
+    paths: new Set(handlers.keys()),
+    handle(exchange) {
+      const { target } = exchange.head;
+      const queryAt = target.indexOf("?");
+      const handler = handlers.get(queryAt === -1 ? target : target.slice(0, queryAt));
+      return handler === undefined ? false : call(handler, exchange, contextValues?.(exchange));
+    },
+  };
+}
+
+async function call(
+  handler: UniversalHandler,
+  exchange: ServerExchange,
+  contextValues: ContextValues | undefined,
+): Promise<true> {
+  const { head } = exchange;
+  const gone = new AbortController();
+  exchange.onEnd(({ kind }) => {
+    if (kind !== "completed") gone.abort(new ConnectError("the caller went away", Code.Canceled));
+  });
+  const answer = await handler({
+    httpVersion: head.httpVersion,
+    // Handlers parse it; what the caller calls us must not make that fail.
+    url: `http://host.invalid${head.target}`,
+    method: head.method,
+    header: toHeaders(head.fields),
+    body: requestBody(exchange),
+    signal: gone.signal,
+    ...(contextValues === undefined ? undefined : { contextValues }),
+  });
+  await send(exchange, answer, handler);
+  return true;
+}
+
+async function* requestBody(exchange: ServerExchange): AsyncGenerator<Uint8Array, void, undefined> {
+  if (exchange.bodyless) return;
+  try {
+    yield* new BodyReader(exchange.body);
+  } catch (error) {
+    if (!(error instanceof BodyCutError)) throw error;
+    throw new ConnectError(error.message, Code.Canceled);
+  }
+}
+
+async function send(exchange: ServerExchange, answer: UniversalServerResponse, handler: UniversalHandler) {
+  const fields = fromHeaders(answer.header);
+  if (answer.status === 405) fields.push("allow", handler.allowedMethods.join(", "));
+  if (answer.body === undefined) {
+    if (answer.trailer === undefined) return exchange.respond(answer.status, fields, true);
+    exchange.respond(answer.status, fields);
+    return exchange.end(fromHeaders(answer.trailer));
+  }
+  const chunks = answer.body[Symbol.asyncIterator]();
+  // The first chunk is there already, or all but: head and chunk can leave together.
+  let next = await chunks.next();
+  exchange.respond(answer.status, fields);
+  const writer = new AnswerWriter(exchange);
+  for (; next.done !== true; next = await chunks.next()) {
+    const room = writer.write(next.value);
+    if (room !== undefined) await room;
+    if (exchange.ended !== undefined) return stop(chunks);
+  }
+  // Trailers are complete only when the body is.
+  exchange.end(answer.trailer === undefined ? undefined : fromHeaders(answer.trailer));
+}
+
+/** Lets the implementation clean up after a caller who is gone. What it says to that is for nobody. */
+function stop(chunks: AsyncIterator<Uint8Array>): void {
+  const gone = new ConnectError("the caller went away", Code.Canceled);
+  (chunks.throw?.(gone) ?? chunks.return?.())?.catch(() => {});
+}

@@ -1,0 +1,242 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { BaseExchange, type ExchangeOptions, ignoreError, isBodyless } from "./base-exchange.js";
+import type { ConnectionInfo, FieldList, RequestHead } from "./exchange.js";
+import { fieldValue, hasField, noFields, toFieldList, toFieldObject } from "./field-list.js";
+import { RequestDrain } from "./request-drain.js";
+import { connectionInfoOf } from "./socket-info.js";
+
+/** What an exchange over HTTP/1.1 may be given. */
+export interface Http1ExchangeOptions extends ExchangeOptions {
+  /** What is known of the connection. @default what the socket says */
+  readonly connection?: ConnectionInfo;
+  /** The caller waits for `100 Continue` and node:http has not sent it: set in `checkContinue`. */
+  readonly continueWanted?: boolean;
+}
+
+class Http1Head implements RequestHead {
+  readonly #req: IncomingMessage;
+  #fields: FieldList | undefined;
+  #connection: ConnectionInfo | undefined;
+
+  constructor(req: IncomingMessage, connection: ConnectionInfo | undefined) {
+    this.#req = req;
+    this.#connection = connection;
+  }
+
+  get method(): string {
+    return this.#req.method ?? "";
+  }
+
+  get target(): string {
+    return this.#req.url ?? "";
+  }
+
+  set target(target: string) {
+    this.#req.url = target;
+  }
+
+  get authority(): string {
+    return this.#req.headers.host ?? "";
+  }
+
+  get httpVersion(): "1.0" | "1.1" {
+    return this.#req.httpVersionMinor === 0 ? "1.0" : "1.1";
+  }
+
+  get fields(): FieldList {
+    this.#fields ??= toFieldList(this.#req.rawHeaders);
+    return this.#fields;
+  }
+
+  header(name: string): string | undefined {
+    return fieldValue(this.fields, name);
+  }
+
+  get connection(): ConnectionInfo {
+    this.#connection ??= connectionInfoOf(this.#req.socket);
+    return this.#connection;
+  }
+}
+
+/**
+ * An exchange over HTTP/1.1 (or 1.0). A caller who closes its sending side counts as gone, as node:http has it.
+ * While `body` is full and nobody reads it, a caller who goes away is seen only when it is read again or written to.
+ * Destroying `body` before its end closes the connection.
+ */
+export class Http1Exchange extends BaseExchange {
+  readonly head: Http1Head;
+  /** The objects of node:http underneath, for handlers written for them. */
+  readonly raw: { readonly req: IncomingMessage; readonly res: ServerResponse };
+  #drain: RequestDrain | undefined;
+
+  constructor(req: IncomingMessage, res: ServerResponse, options: Http1ExchangeOptions = {}) {
+    super(options);
+    this.raw = { req, res };
+    this.head = new Http1Head(req, options.connection);
+    res.on("finish", () => this.#finished());
+    res.on("close", () => this.#closed());
+    res.on("error", ignoreError);
+    if (res.socket === null) this.#watchConnection();
+    if (options.continueWanted === true) this.#continueOnRead();
+  }
+
+  get body(): Readable {
+    return this.raw.req;
+  }
+
+  get bodyless(): boolean {
+    const headers = this.raw.req.headers;
+    const length = headers["content-length"];
+    return headers["transfer-encoding"] === undefined && (length === undefined || /^0+$/.test(length));
+  }
+
+  get responded(): boolean {
+    return this.raw.res.headersSent;
+  }
+
+  get response(): Writable {
+    return this.raw.res;
+  }
+
+  requestTrailers(): FieldList {
+    const { rawTrailers } = this.raw.req;
+    return rawTrailers.length === 0 ? noFields : toFieldList(rawTrailers);
+  }
+
+  informational(status: number, fields: FieldList): void {
+    const { res } = this.raw;
+    if (this.#unusable() || res.headersSent || this.head.httpVersion === "1.0") return;
+    if (status === 102) return res.writeProcessing();
+    if (status !== 103) return;
+    const hints: Record<string, string | string[]> = {};
+    for (let index = 0; index + 1 < fields.length; index += 2) {
+      const name = fields[index] as string;
+      hints[name] = hints[name] === undefined ? (fields[index + 1] as string) : `${hints[name]}, ${fields[index + 1]}`;
+    }
+    try {
+      res.writeEarlyHints(hints);
+    } catch {
+      // Node takes well-formed `link` fields only. A hint is never worth a failed call.
+    }
+  }
+
+  respond(status: number, fields: FieldList, endOfAnswer = false): void {
+    if (this.#unusable()) return;
+    const { req, res } = this.raw;
+    if (this.owner?.closing === true || this.#tooMuchToDrop() || fieldValue(fields, "connection") === "close") {
+      res.shouldKeepAlive = false;
+    }
+    let sent = fields;
+    if (endOfAnswer && req.method !== "HEAD" && !isBodyless(status) && !hasField(fields, "content-length")) {
+      sent = [...fields, "content-length", "0"];
+    }
+    // With fields of a framework on it, node:http would keep only the last of several values of a name.
+    if (res.getHeaderNames().length > 0) res.writeHead(status, toFieldObject(sent));
+    else res.writeHead(status, sent as string[]);
+    if (endOfAnswer) return this.end();
+    // The head must not wait for the body, but share a packet with it if that follows at once.
+    const { socket } = res;
+    if (socket === null) return void res.flushHeaders();
+    socket.cork();
+    res.flushHeaders();
+    process.nextTick(uncork, socket);
+  }
+
+  end(trailers?: FieldList): void {
+    const { req, res } = this.raw;
+    if (this.#unusable() || res.writableEnded) return;
+    if (trailers !== undefined && trailers.length > 0) {
+      const pairs: [string, string][] = [];
+      for (let index = 0; index + 1 < trailers.length; index += 2) {
+        pairs.push([trailers[index] as string, trailers[index + 1] as string]);
+      }
+      res.addTrailers(pairs);
+    }
+    if (!req.complete) this.#dropRequest();
+    res.end();
+  }
+
+  abort(): void {
+    if (this.ended !== undefined) return;
+    const { socket, httpVersionMinor } = this.raw.req;
+    this.settle("aborted");
+    // Where the end of the connection is the end of the answer, only a reset tells that something is missing.
+    if (httpVersionMinor === 0 && "resetAndDestroy" in socket) socket.resetAndDestroy();
+    else socket.destroy();
+  }
+
+  #unusable(): boolean {
+    return this.ended !== undefined || this.raw.res.destroyed;
+  }
+
+  #tooMuchToDrop(): boolean {
+    const { req } = this.raw;
+    return !req.complete && Number(req.headers["content-length"] ?? 0) > this.drainLimits.maxBytes;
+  }
+
+  #dropRequest(): void {
+    const { req, res } = this.raw;
+    const socket = req.socket;
+    const lost = (): void => void req.destroy();
+    // node:http forgets a request whose answer is out: nobody else would tell its readers that the connection is lost.
+    socket.once("close", lost);
+    const { destroySoon } = socket;
+    // node:http would close the socket with the answer; what the caller still sends would then be answered with a
+    // reset, which can destroy the answer before it is read. So only our side ends, until the rest is read.
+    if (!res.shouldKeepAlive && typeof destroySoon === "function") socket.destroySoon = () => void socket.end();
+    this.#drain = new RequestDrain(req, this.drainLimits, this.clock, (exceeded) => {
+      socket.off("close", lost);
+      if (exceeded) {
+        req.destroy();
+        return void socket.destroy();
+      }
+      if (!res.shouldKeepAlive && typeof destroySoon === "function") {
+        socket.destroySoon = destroySoon;
+        if (res.writableFinished) socket.destroySoon();
+      }
+      if (this.ended?.kind === "completed" && !socket.destroyed) this.owner?.exchangeReleased(this);
+    });
+  }
+
+  #finished(): void {
+    const { req } = this.raw;
+    // Also called when the last write failed because the connection broke.
+    if (req.socket.destroyed) return;
+    if (!req.complete && this.#drain === undefined && !req.readableFlowing) this.#dropRequest();
+    this.settle("completed");
+    if (this.#drain === undefined) this.owner?.exchangeReleased(this);
+    else this.#drain.answerSent();
+  }
+
+  #closed(): void {
+    if (this.ended === undefined) this.#drain?.cancel();
+    this.settle("caller-gone");
+  }
+
+  /** A request behind another one on its connection has no answer object that would tell of the connection's end. */
+  #watchConnection(): void {
+    const { req, res } = this.raw;
+    const { socket } = req;
+    // As many as the caller sends at once, so no sign of a leak.
+    socket.setMaxListeners(0);
+    const closed = (): void => this.#closed();
+    socket.once("close", closed);
+    res.once("close", () => socket.off("close", closed));
+  }
+
+  #continueOnRead(): void {
+    const { req, res } = this.raw;
+    const read = req._read;
+    req._read = (size: number): void => {
+      req._read = read;
+      if (!res.headersSent && !this.#unusable()) res.writeContinue();
+      req._read(size);
+    };
+  }
+}
+
+function uncork(socket: Socket): void {
+  socket.uncork();
+}

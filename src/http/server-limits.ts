@@ -1,0 +1,56 @@
+import { checkNumber } from "../model/limits.js";
+
+/** What a server allows its callers. */
+export interface HttpServerLimits {
+  /** How long a connection may take to send its first bytes. @default 10_000 */
+  readonly firstByteTimeoutMs?: number;
+  /** How long an HTTP/1.1 caller may take to send a request's head; seen within a few seconds. @default 60_000 */
+  readonly headersTimeoutMs?: number;
+  /** How long an HTTP/1.1 connection is kept without a request. @default 60_000 */
+  readonly keepAliveTimeoutMs?: number;
+  /** Size of a request's head, and of its trailers. @default 32 KiB */
+  readonly maxHeaderBytes?: number;
+  /** Requests at once on one HTTP/2 connection. @default 2_000 */
+  readonly maxConcurrentStreams?: number;
+  /** How far an HTTP/2 caller may send ahead of the reader of its request. @default 1 MiB */
+  readonly streamWindowBytes?: number;
+  /** How much may be under way on an HTTP/2 connection. @default 16 MiB */
+  readonly connectionWindowBytes?: number;
+  /** How much of a request is read and dropped after its answer, before its connection or stream is cut. @default 16 MiB */
+  readonly dropMaxBytes?: number;
+  /** How long a caller may go on sending its request after the answer. @default 5_000 */
+  readonly dropTimeoutMs?: number;
+}
+
+const maxTimeoutMs = 2 ** 31 - 1;
+const minWindowBytes = 65_535;
+const maxWindowBytes = 2 ** 31 - 1;
+
+/**
+ * Fills in the defaults.
+ *
+ * @throws PluginHostError `INVALID_ARGUMENT` that names the limit
+ */
+export function resolveServerLimits(given: HttpServerLimits = {}): Readonly<Required<HttpServerLimits>> {
+  return Object.freeze({
+    firstByteTimeoutMs: checkNumber("limits.firstByteTimeoutMs", given.firstByteTimeoutMs ?? 10_000, 1, maxTimeoutMs),
+    headersTimeoutMs: checkNumber("limits.headersTimeoutMs", given.headersTimeoutMs ?? 60_000, 1, maxTimeoutMs),
+    keepAliveTimeoutMs: checkNumber("limits.keepAliveTimeoutMs", given.keepAliveTimeoutMs ?? 60_000, 1, maxTimeoutMs),
+    maxHeaderBytes: checkNumber("limits.maxHeaderBytes", given.maxHeaderBytes ?? 32 * 1024, 1_024, 16 * 1024 * 1024),
+    maxConcurrentStreams: checkNumber("limits.maxConcurrentStreams", given.maxConcurrentStreams ?? 2_000, 1, 2 ** 31),
+    streamWindowBytes: checkNumber(
+      "limits.streamWindowBytes",
+      given.streamWindowBytes ?? 1024 * 1024,
+      minWindowBytes,
+      maxWindowBytes,
+    ),
+    connectionWindowBytes: checkNumber(
+      "limits.connectionWindowBytes",
+      given.connectionWindowBytes ?? 16 * 1024 * 1024,
+      minWindowBytes,
+      maxWindowBytes,
+    ),
+    dropMaxBytes: checkNumber("limits.dropMaxBytes", given.dropMaxBytes ?? 16 * 1024 * 1024, 0),
+    dropTimeoutMs: checkNumber("limits.dropTimeoutMs", given.dropTimeoutMs ?? 5_000, 0, maxTimeoutMs),
+  });
+}

@@ -1,0 +1,23 @@
+export { type ErrorCode, errorCodes, PluginHostError, type PluginHostErrorOptions } from "./errors.js";
+export type { HostClientOptions } from "./host-client.js";
+export type { ListenTarget } from "./http/one-port-server.js";
+export type { Impact } from "./lifecycle/ports.js";
+export type { HostedModule, ModuleEnvironment, RunningModule } from "./link/hosted-module.js";
+export type { CallEvent, CallProtocol } from "./model/call-event.js";
+export type { PluginOrigin, PluginPhase, PluginRecord, Registration, Revision, RuntimeId } from "./model/catalog.js";
+export type { PluginDeclaration, ServiceDeclaration, ServiceDependency } from "./model/declarations.js";
+export type { Health, HealthCause, HealthState, HealthVerdict } from "./model/health.js";
+export type { PlatformEvents, StepEvent } from "./model/platform-events.js";
+export type { Principal } from "./model/principal.js";
+export type {
+  CallToAuthorize,
+  HealthOptions,
+  IngressCheck,
+  IngressOptions,
+  PlatformOptions,
+} from "./options.js";
+export { Platform, type RemovePluginOptions, type ReplacePluginSpec } from "./platform.js";
+export type { DeclaredPlugin, PluginSource, PluginSpec } from "./plugin-source.js";
+export type { PluginView } from "./plugin-view.js";
+export { ServiceRegistry } from "./registry/service-registry.js";
+export { ServiceRouter } from "./router/router.js";

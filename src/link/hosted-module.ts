@@ -1,0 +1,39 @@
+import type { Duplex } from "node:stream";
+import type { ServiceDeclaration, ServiceDependency } from "../model/declarations.js";
+
+/** What the host gives to a plugin that runs in its process. */
+export interface ModuleEnvironment {
+  /** Base URL of the host; only good together with `connectHost` if the host listens on no port. */
+  readonly hostUrl: string;
+  /** Opens a connection in memory to the host's own server, which speaks HTTP/1.1 and HTTP/2 on it. */
+  readonly connectHost: () => Duplex;
+  /** Aborted when the host gives up on the start. */
+  readonly signal: AbortSignal;
+}
+
+/** A plugin that runs in the host's process. */
+export interface RunningModule {
+  /** Opens a connection in memory to the plugin's own server, which speaks HTTP/1.1 and HTTP/2 on it. */
+  connect(): Duplex;
+  /** Settles when the plugin has ended by itself: resolves when it was asked to shut down, rejects when it failed. */
+  readonly ended: Promise<void>;
+  /** Stops within `graceMs`; then cuts off what is still going on. Idempotent. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/**
+ * A plugin that can run in the host's process. `definePlugin` of `connect-plugin-host/plugin` makes one; it may also be
+ * written by hand. The running module answers `connectplugin.v1.PluginIdentity` and `PluginControl` on its server.
+ */
+export interface HostedModule {
+  /** Self id. */
+  readonly id: string;
+  /** Semantic version. */
+  readonly version: string;
+  readonly declares: {
+    readonly provides: readonly ServiceDeclaration[];
+    readonly requires: readonly ServiceDependency[];
+  };
+  /** Starts one instance. Several may run at once. Rejects if the plugin's own code fails. */
+  start(environment: ModuleEnvironment): Promise<RunningModule>;
+}

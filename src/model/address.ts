@@ -1,0 +1,33 @@
+import type { Duplex } from "node:stream";
+
+/** A protocol that a provider speaks on its address. */
+export type WireProtocol = "h1" | "h2c" | "h2";
+
+/** Where a plugin is reached. */
+export type PluginAddress =
+  /** Over TCP. `url` has no trailing slash; it may have a path, which goes in front of every path. */
+  | { readonly kind: "http"; readonly url: string; readonly protocols: readonly WireProtocol[] | undefined }
+  /** Over a Unix socket. */
+  | { readonly kind: "unix"; readonly path: string; readonly protocols: readonly WireProtocol[] | undefined }
+  /** In the host's process: `connect` opens a connection in memory to the plugin's own server. */
+  | { readonly kind: "module"; readonly id: string; readonly connect: () => Duplex }
+  /** Known by name only: listed and discovered, never routed. */
+  | { readonly kind: "external" };
+
+/** One text per address, equal exactly if two addresses lead to the same program. */
+export function addressKey(address: PluginAddress): string | undefined {
+  switch (address.kind) {
+    case "http": {
+      const { protocol, hostname, port, pathname } = new URL(address.url);
+      // The same program answers under all three names of the loopback interface.
+      const host = ["localhost", "[::1]"].includes(hostname) ? "127.0.0.1" : hostname;
+      return `${protocol}//${host}:${port || (protocol === "https:" ? "443" : "80")}${pathname.replace(/\/+$/, "")}`;
+    }
+    case "unix":
+      return `unix:${address.path}`;
+    case "module":
+      return `module:${address.id}`;
+    case "external":
+      return undefined;
+  }
+}

@@ -1,0 +1,41 @@
+import type { CallEvent } from "./call-event.js";
+import type { PluginRecord, Registration, Revision, RuntimeId } from "./catalog.js";
+import type { Health } from "./health.js";
+
+/** Progress of one step of one operation. */
+export interface StepEvent {
+  /** The same for all steps of one operation. */
+  readonly operationId: string;
+  readonly operation: "add" | "remove" | "replace";
+  readonly step: string;
+  readonly state: "started" | "done" | "failed";
+  /** The plugin that the operation is about, as soon as it has an id. */
+  readonly runtimeId: RuntimeId | undefined;
+  /** Of this step; 0 when it starts. */
+  readonly durationMs: number;
+  readonly error: Error | undefined;
+}
+
+/** Everything that a platform tells its listeners, by name. */
+export interface PlatformEvents {
+  /** A plugin became visible. */
+  "plugin-added": { readonly plugin: PluginRecord };
+  /** A plugin is gone and so is everything that was its own. */
+  "plugin-removed": { readonly plugin: PluginRecord; readonly reason: string };
+  /** One plugin took the place of another. */
+  "plugin-replaced": { readonly before: PluginRecord; readonly after: PluginRecord };
+  /** A plugin's effective health changed. */
+  health: { readonly runtimeId: RuntimeId; readonly selfId: string; readonly health: Health; readonly before: Health };
+  /** A service became visible or changed. */
+  registered: { readonly registration: Registration };
+  /** A service is not offered any more. */
+  unregistered: { readonly registration: Registration };
+  /** A step of add, remove or replace began or ended. */
+  step: StepEvent;
+  /** A call through the router is over. */
+  call: CallEvent;
+  /** The visible state changed; everything of one change has the same revision. */
+  changed: { readonly revision: Revision };
+  /** Something went wrong that no caller is there to be told: a listener that threw, a plugin that did not shut down. */
+  warning: { readonly message: string; readonly error: unknown };
+}

@@ -1,0 +1,201 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import type { Duplex } from "node:stream";
+import type { DescService } from "@bufbuild/protobuf";
+import type { Client } from "@connectrpc/connect";
+import { addPlugins } from "./add-plugins.js";
+import { PluginHostError } from "./errors.js";
+import { Host } from "./host.js";
+import { type HostClientOptions, HostClients } from "./host-client.js";
+import { mountedExchange } from "./http/mounted-exchange.js";
+import type { ListenTarget } from "./http/one-port-server.js";
+import { connectionInfoOf } from "./http/socket-info.js";
+import type { Unsubscribe } from "./internal/emitter.js";
+import type { StepLimits } from "./lifecycle/limits.js";
+import type { Impact } from "./lifecycle/ports.js";
+import type { RuntimeId } from "./model/catalog.js";
+import type { PlatformEvents } from "./model/platform-events.js";
+import { type PlatformOptions, resolveLimits, resolveOptions } from "./options.js";
+import { type PluginSpec, toStartSpec } from "./plugin-source.js";
+import { type PluginView, viewOf } from "./plugin-view.js";
+import type { ServiceRegistry } from "./registry/service-registry.js";
+
+/** How a plugin is removed. */
+export interface RemovePluginOptions {
+  /** For events, watchers and the plugin itself. @default "removed by the host" */
+  readonly reason?: string;
+  /** @default the platform's */
+  readonly limits?: Partial<Pick<StepLimits, "graceMs" | "drainMs" | "shutdownMs">>;
+  /** Calls the removal off while dependants still have time to react; later it has no effect. */
+  readonly signal?: AbortSignal;
+}
+
+/** What takes the place of a plugin. */
+export type ReplacePluginSpec = PluginSpec & {
+  /** Whether the new plugin may lack services that other plugins require of the old one. @default false */
+  readonly allowMissingServices?: boolean;
+};
+
+/**
+ * A plugin host. Opens nothing by itself: `listen` opens a port, `handler` goes into a server that exists, and plugins
+ * in the host's own process need neither.
+ */
+export class Platform {
+  readonly #host: Host;
+  readonly #clients: HostClients;
+  #stopping: Promise<void> | undefined;
+
+  /** @throws PluginHostError `INVALID_ARGUMENT` that names the option */
+  constructor(options: PlatformOptions = {}) {
+    this.#host = new Host(resolveOptions(options));
+    this.#clients = new HostClients(this.registry, () => this.#host.connect({ kind: "host" }));
+  }
+
+  /** Who provides what, how providers are chosen, and watching it. */
+  get registry(): ServiceRegistry {
+    return this.#host.registry;
+  }
+
+  /** Base URL of the host: the option `publicUrl`, or where it listens; undefined if neither. Never ends with a slash. */
+  get url(): string | undefined {
+    return this.#host.url();
+  }
+
+  /**
+   * Listens on one port for HTTP/1.1 and HTTP/2 (cleartext, prior knowledge), or on a Unix socket.
+   *
+   * @throws PluginHostError `ALREADY_LISTENING`; `HOST_STOPPED`; `LISTEN_REFUSED` for an address beyond loopback without
+   * `joinToken` or `allowOpenAdmission`; Node's own error if the port cannot be had
+   */
+  async listen(target: ListenTarget = { port: 0 }): Promise<void> {
+    this.#assertRunning();
+    await this.#host.listen(target);
+  }
+
+  /**
+   * The host as a request handler for a node:http server, Express or Fastify (raw request and response). What the
+   * server in front does stays done: its timeouts, its body parsers, its protocols. See the guide on mounting.
+   */
+  readonly handler = (req: IncomingMessage | Http2ServerRequest, res: ServerResponse | Http2ServerResponse): void => {
+    void this.#host.handle(mountedExchange(req, res));
+  };
+
+  /** The `upgrade` listener that belongs to `handler`, for WebSocket and the like. */
+  readonly upgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    void this.#host.front.handleUpgrade(req, socket, head, connectionInfoOf(socket));
+  };
+
+  /**
+   * Adds a plugin in seven steps: validate, describe, identify, register, health, graph, announce. Nobody sees it before
+   * the last one, and if one fails nothing of it is left.
+   *
+   * @throws PluginHostError with `step`: `INVALID_ARGUMENT`, `HOST_STOPPED`, `ENDPOINT_IN_USE`, `DEPENDENCY_MISSING`,
+   * `DEPENDENCY_CYCLE`, `PLUGIN_UNREACHABLE`, `PLUGIN_PROTOCOL`, `PLUGIN_FAILED`, `DECLARATION_MISMATCH`,
+   * `PLUGIN_NOT_HEALTHY`, `HOST_URL_UNKNOWN`, `STEP_TIMEOUT`, `OPERATION_ABORTED`
+   */
+  async addPlugin(spec: PluginSpec): Promise<PluginView> {
+    const start = toStartSpec(spec, this.#host.sources);
+    return viewOf(await this.#host.lifecycle.add(start, spec.signal));
+  }
+
+  /**
+   * Adds a set of plugins in the order of their dependencies, at the same time where these allow it. What does not say
+   * before it runs what it needs is asked first.
+   *
+   * @returns the plugins in the order of `specs`
+   * @throws PluginHostError as `addPlugin`, of the first that failed; the others of the set are removed again
+   */
+  addPlugins(specs: readonly PluginSpec[]): Promise<PluginView[]> {
+    const reason = "another plugin of its set failed";
+    const port = {
+      add: (spec: PluginSpec) => this.addPlugin(spec),
+      remove: (runtimeId: RuntimeId) => this.removePlugin(runtimeId, { reason, limits: { graceMs: 0 } }),
+      describe: (spec: PluginSpec) => this.#host.describe(toStartSpec(spec, this.#host.sources), spec.signal),
+    };
+    return addPlugins(port, specs);
+  }
+
+  /**
+   * Removes a plugin in five steps: impact, notify, unregister, shutdown, forget. Dependants that watch what they lose
+   * get time to react; calls in flight get their answers. Asking twice at once gives the same promise's result.
+   *
+   * @returns who was affected
+   * @throws PluginHostError `PLUGIN_NOT_FOUND`, `OPERATION_CONFLICT` while it is being replaced, `OPERATION_ABORTED`
+   */
+  removePlugin(runtimeId: RuntimeId, options: RemovePluginOptions = {}): Promise<Impact> {
+    return this.#host.lifecycle.remove(runtimeId, {
+      reason: options.reason ?? "removed by the host",
+      limits: resolveLimits("limits", options.limits, this.#host.sources.limits),
+      signal: options.signal,
+    });
+  }
+
+  /**
+   * Puts a new plugin in the place of a running one in seven steps: start, health, register, switch, drain, shutdown,
+   * forget. The switch is one revision. Before it the old one serves as ever; after it its id leads to the new one.
+   *
+   * @throws PluginHostError as `addPlugin`; `PLUGIN_NOT_FOUND`, `OPERATION_CONFLICT`, `REPLACEMENT_INCOMPATIBLE`
+   */
+  async replacePlugin(runtimeId: RuntimeId, spec: ReplacePluginSpec): Promise<PluginView> {
+    const start = toStartSpec(spec, this.#host.sources);
+    const { allowMissingServices = false } = spec;
+    return viewOf(await this.#host.lifecycle.replace(runtimeId, { ...start, allowMissingServices }, spec.signal));
+  }
+
+  /** All visible plugins, in the order in which they came. */
+  plugins(): PluginView[] {
+    return this.#host.visiblePlugins().map(viewOf);
+  }
+
+  /** One visible plugin. @throws PluginHostError `PLUGIN_NOT_FOUND` */
+  plugin(runtimeId: RuntimeId): PluginView {
+    return viewOf(this.#host.directory.committed(runtimeId));
+  }
+
+  /** Runtime ids in an order in which everything comes after what it requires. @throws PluginHostError `DEPENDENCY_CYCLE` */
+  getStartupOrder(): RuntimeId[] {
+    return this.#host.graph.startupOrder();
+  }
+
+  /** The startup order in groups that can start at the same time. @throws PluginHostError `DEPENDENCY_CYCLE` */
+  getStartupLevels(): RuntimeId[][] {
+    return this.#host.graph.startupLevels();
+  }
+
+  /** Who would break if the plugin went. @throws PluginHostError `PLUGIN_NOT_FOUND` */
+  getImpact(runtimeId: RuntimeId): Impact {
+    this.#host.directory.committed(runtimeId);
+    return this.#host.graph.impact(runtimeId);
+  }
+
+  /**
+   * A typed client for the host's own code. Every call finds a provider of its own, through the router like any call, and
+   * works with no port open.
+   */
+  client<S extends DescService>(service: S, options: HostClientOptions = {}): Client<S> {
+    return this.#clients.client(service, options);
+  }
+
+  /** Listens to events of one name. A listener that throws disturbs nobody; it comes back as a `warning`. */
+  on<Name extends keyof PlatformEvents>(name: Name, listener: (event: PlatformEvents[Name]) => void): Unsubscribe {
+    return this.#host.events.on(name, listener);
+  }
+
+  /**
+   * Rolls back what is being added or replaced, drains calls, stops plugins (those that others depend on last) and closes
+   * the port, within the option `stopBudgetMs`. Endpoints and self-registered plugins are let go, not shut down.
+   * Every caller gets the same promise.
+   */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#host.stop().finally(() => this.#clients.close());
+    return this.#stopping;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  #assertRunning(): void {
+    if (this.#stopping !== undefined) throw new PluginHostError("HOST_STOPPED", "the host has stopped or is stopping");
+  }
+}

@@ -1,0 +1,46 @@
+import type { LivePlugin } from "./lifecycle/live-plugin.js";
+import type { PluginOrigin, PluginPhase, RuntimeId } from "./model/catalog.js";
+import type { ServiceDeclaration, ServiceDependency } from "./model/declarations.js";
+import type { Health, HealthState } from "./model/health.js";
+
+/** A plugin as the platform shows it: a picture of one moment. */
+export interface PluginView {
+  readonly runtimeId: RuntimeId;
+  readonly selfId: string;
+  readonly selfVersion: string;
+  readonly origin: PluginOrigin;
+  readonly state: PluginPhase["kind"];
+  readonly health: HealthState;
+  /** Why it is in its state of health; empty if nobody said. */
+  readonly reason: string;
+  /** Who caused the state of health. */
+  readonly healthCause: Health["cause"];
+  readonly provides: readonly ServiceDeclaration[];
+  readonly requires: readonly ServiceDependency[];
+  /** Where the host reaches it; undefined for a module, and for a plugin that did not say. */
+  readonly endpointUrl: string | undefined;
+  /** Milliseconds since 1970. */
+  readonly startTime: number;
+  /** Calls that it is working on. */
+  readonly inFlight: number;
+}
+
+/** Takes the picture. */
+export function viewOf(plugin: LivePlugin): PluginView {
+  const { address, health } = plugin;
+  return Object.freeze({
+    runtimeId: plugin.runtimeId,
+    selfId: plugin.selfId,
+    selfVersion: plugin.selfVersion,
+    origin: plugin.origin,
+    state: plugin.phase.kind,
+    health: health.current.state,
+    reason: health.current.reason,
+    healthCause: health.current.cause,
+    provides: [...plugin.registrations.values()].map(({ type, version, path }) => ({ type, version, path })),
+    requires: [...plugin.requires],
+    endpointUrl: address.kind === "http" ? address.url : address.kind === "unix" ? `unix:${address.path}` : undefined,
+    startTime: plugin.record().startedAt,
+    inFlight: plugin.inFlight.count,
+  });
+}

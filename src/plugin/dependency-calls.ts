@@ -1,0 +1,114 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { UniversalClientResponse } from "@connectrpc/connect/protocol";
+import { ServiceRegistry } from "../gen/connectplugin/v1/registry_pb.js";
+import type { Clock } from "../internal/clock.js";
+import { hostFeatures } from "../link/host-features.js";
+import { type Credential, credentialHeaders, type HostAccessCell, type RoutingAccess } from "./host-access.js";
+import type { HostRequest } from "./host-connection.js";
+import { hostClient } from "./host-rpc.js";
+import type { ResolvedDependency } from "./resolve-definition.js";
+
+/** What calls to dependencies need. */
+export interface DependencyCallsOptions {
+  readonly cell: HostAccessCell;
+  readonly clock: Clock;
+  readonly identityWaitMs: number;
+  readonly hostCallTimeoutMs: number;
+  /** Called when a call begins to wait for an identity. */
+  readonly onWait: () => void;
+  /** Told when a call failed in a way that a lost host or a dead identity would explain. */
+  readonly suspect: (used: Credential) => void;
+}
+
+/** A request to a dependency: `path` is appended to the provider's path. */
+export type DependencyRequest = HostRequest;
+
+/**
+ * Sends calls to dependencies through the host. Under our host each call asks the router to choose a provider; under
+ * another the provider is discovered once, and again after anything that may have changed it.
+ */
+export class DependencyCalls {
+  readonly #options: DependencyCallsOptions;
+  readonly #endpoints = new Map<string, Promise<string>>();
+
+  constructor(options: DependencyCallsOptions) {
+    this.#options = options;
+  }
+
+  /** Discovers the providers of `type` (or of all types) again at the next call. */
+  forget(type?: string): void {
+    if (type === undefined) this.#endpoints.clear();
+    else this.#endpoints.delete(type);
+  }
+
+  async send(dependency: ResolvedDependency, request: DependencyRequest): Promise<UniversalClientResponse> {
+    const access = await this.#access(request.signal);
+    if (request.shape === "duplex" && !access.features.has(hostFeatures.h2c)) {
+      throw new ConnectError(
+        "streams in both directions at once need HTTP/2, which this host does not speak",
+        Code.Unimplemented,
+      );
+    }
+    try {
+      const endpoint = await this.#endpointOf(dependency, access);
+      const { path, header } = request;
+      for (const [name, value] of Object.entries(credentialHeaders(access.routing))) header.set(name, value);
+      const answer = await access.connection.send({ ...request, path: endpoint + path });
+      this.#observe(dependency.type, answer.status, access.routing);
+      return answer;
+    } catch (error) {
+      const { code } = ConnectError.from(error);
+      if (code === Code.Unavailable || code === Code.NotFound) this.forget(dependency.type);
+      if (code === Code.Unavailable || code === Code.Unauthenticated) this.#options.suspect(access.routing);
+      throw error;
+    }
+  }
+
+  #observe(type: string, status: number, used: Credential): void {
+    if (status === 401) this.#options.suspect(used);
+    if (status === 404 || (status >= 502 && status <= 504)) this.forget(type);
+  }
+
+  async #access(signal: AbortSignal | undefined): Promise<RoutingAccess> {
+    const { cell, clock, identityWaitMs, onWait } = this.#options;
+    const now = cell.current;
+    if (now?.routing !== undefined) return now as RoutingAccess;
+    onWait();
+    const patience = new AbortController();
+    const timer = clock.after(identityWaitMs, () => {
+      const message = `the host has given no identity within ${identityWaitMs} ms, so the call could not be made`;
+      patience.abort(new ConnectError(message, Code.Unavailable));
+    });
+    const cancel = (): void => patience.abort(ConnectError.from(signal?.reason, Code.Canceled));
+    signal?.addEventListener("abort", cancel, { once: true });
+    try {
+      return await cell.forRouting(patience.signal);
+    } finally {
+      timer.cancel();
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  #endpointOf({ type, minVersion }: ResolvedDependency, access: RoutingAccess): Promise<string> {
+    if (access.features.has(hostFeatures.routeAny)) return Promise.resolve(`/services/${type}/any`);
+    const known = this.#endpoints.get(type);
+    if (known !== undefined) return known;
+    const found = this.#discover(type, minVersion, access);
+    this.#endpoints.set(type, found);
+    found.catch(() => {
+      if (this.#endpoints.get(type) === found) this.#endpoints.delete(type);
+    });
+    return found;
+  }
+
+  async #discover(serviceType: string, minVersion: string, { connection, routing }: RoutingAccess): Promise<string> {
+    const registry = hostClient(ServiceRegistry, connection, credentialHeaders(routing));
+    const timeoutMs = this.#options.hostCallTimeoutMs;
+    const { endpoint } = await registry.discoverService({ serviceType, minVersion }, { timeoutMs });
+    // An absolute URL would carry the plugin's token to another place than its host.
+    if (endpoint === undefined || !endpoint.endpointUrl.startsWith("/")) {
+      throw new ConnectError(`the host offers no path to ${serviceType}`, Code.Internal);
+    }
+    return endpoint.endpointUrl.replace(/\/+$/, "");
+  }
+}

@@ -1,0 +1,65 @@
+import type { DescMethod, DescService } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import type { UniversalClientFn } from "@connectrpc/connect/protocol";
+import { invalid } from "../errors.js";
+import type { DependencyCalls } from "./dependency-calls.js";
+import type { CallShape } from "./host-connection.js";
+import { connectTransport, pathOf } from "./host-rpc.js";
+import type { ResolvedDependency } from "./resolve-definition.js";
+
+const shapes = {
+  unary: "whole",
+  server_streaming: "streamed",
+  client_streaming: "streamed",
+  bidi_streaming: "duplex",
+} satisfies Record<DescMethod["methodKind"], CallShape>;
+
+/** The typed client of one dependency. It calls the short form `<endpoint>/<Method>`. */
+export function dependencyClient<Desc extends DescService>(
+  service: Desc,
+  dependency: ResolvedDependency,
+  calls: DependencyCalls,
+  interceptors: readonly Interceptor[],
+): Client<Desc> {
+  const shapeOf = new Map(service.methods.map((method) => [method.name, shapes[method.methodKind]]));
+  const send: UniversalClientFn = ({ url, ...request }) => {
+    // `/pkg.Service/Method?query` becomes `/Method?query`.
+    const path = pathOf(url).slice(service.typeName.length + 1);
+    const name = path.slice(1).split("?", 1)[0] ?? "";
+    return calls.send(dependency, { ...request, path, shape: shapeOf.get(name) ?? "whole" });
+  };
+  return createClient(service, connectTransport(send, interceptors));
+}
+
+/** Sends any HTTP request to a dependency. Rejects with a ConnectError if the host cannot be reached. */
+export async function dependencyFetch(
+  dependency: ResolvedDependency,
+  calls: DependencyCalls,
+  path: string,
+  init?: RequestInit,
+): Promise<Response> {
+  if (!path.startsWith("/")) throw invalid("path", `must begin with "/", got ${JSON.stringify(path)}`);
+  // Let the platform's own Request read all the forms that a body and headers may have.
+  const request = new Request(new URL(`http://host.invalid${path}`), init);
+  const { body, method, headers, signal } = request;
+  const answer = await calls.send(dependency, {
+    path,
+    method,
+    header: new Headers(headers),
+    signal,
+    shape: body === null || isReplayable(init?.body) ? "whole" : "streamed",
+    ...(body !== null && { body: body as unknown as AsyncIterable<Uint8Array> }),
+  });
+  const noBody = method === "HEAD" || [204, 205, 304].includes(answer.status);
+  if (answer.status < 200)
+    throw new ConnectError(`the dependency answered with status ${answer.status}`, Code.Internal);
+  const bytes = noBody ? null : ReadableStream.from(answer.body);
+  return new Response(bytes, { status: answer.status, headers: answer.header });
+}
+
+/** Whether the body is there as a whole, so that its length can be sent. */
+const isReplayable = (body: RequestInit["body"] | undefined): boolean =>
+  typeof body === "string" ||
+  body instanceof ArrayBuffer ||
+  ArrayBuffer.isView(body) ||
+  body instanceof URLSearchParams;

@@ -1,0 +1,126 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { DescService } from "@bufbuild/protobuf";
+import type { Client, Interceptor, ServiceImpl } from "@connectrpc/connect";
+import type { HealthVerdict } from "../model/health.js";
+
+/** A service that the plugin needs. The key in `requires` is its service type. */
+export interface RequiredService<Desc extends DescService = DescService> {
+  /** Generated description of the service, for a typed client. Without it `plugin.fetch` reaches the service. */
+  readonly service?: Desc;
+  /** A complete `x.y.z` is a minimum, anything else an npm range. @default "" (any version) */
+  readonly minVersion?: string;
+  /** Whether the host should start providers of it before this plugin. Never blocks the plugin itself. @default true */
+  readonly required?: boolean;
+}
+
+/** A service with a generated description. The key in `provides` is its service type. */
+export interface ProvidedConnectService<Desc extends DescService = DescService> {
+  readonly service: Desc;
+  /** Semantic version of the service. @default the plugin's version */
+  readonly version?: string;
+  /** Where it answers on the plugin's port; ends with the default. @default "/<service.typeName>/" */
+  readonly path?: string;
+  /** Facts for the host and for callers, such as `weight` and `zone`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** A service without a description: any HTTP that a fetch-style or Node handler answers. */
+export interface ProvidedHttpService {
+  readonly handler: "fetch" | "node";
+  /** Semantic version of the service. @default the plugin's version */
+  readonly version?: string;
+  /** Everything under it goes to the handler, with the path unchanged. @default "/" */
+  readonly path?: string;
+  /** Facts for the host and for callers, such as `weight` and `zone`. */
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
+/** What a plugin may need, by service type. */
+export type Requires = Readonly<Record<string, RequiredService>>;
+
+/** What a plugin may provide, by service type. */
+export type Provides = Readonly<Record<string, ProvidedConnectService | ProvidedHttpService>>;
+
+/** Answers requests in the style of the web's fetch. */
+export type FetchHandler = (request: Request) => Response | Promise<Response>;
+
+/** Answers requests in the style of Node's `http` module. */
+export type NodeHandler = (request: IncomingMessage, response: ServerResponse) => void;
+
+/** What `setup` has to return for one provided service. */
+export type ImplementationOf<Service> = Service extends { readonly service: infer Desc extends DescService }
+  ? ServiceImpl<Desc>
+  : Service extends { readonly handler: "fetch" }
+    ? FetchHandler
+    : NodeHandler;
+
+/** What `setup` has to return: an implementation for each provided service, nothing if there is none. */
+export type Implementations<P extends Provides> = [keyof P] extends [never]
+  ? // biome-ignore lint/suspicious/noConfusingVoidType: it is a return type, of `setup`
+    void
+  : { readonly [Type in keyof P]: ImplementationOf<P[Type]> };
+
+/** Service types in `requires` that have a description, so that there is a typed client. */
+export type ClientName<R extends Requires> = {
+  [Type in keyof R]: R[Type] extends { readonly service: DescService } ? Type : never;
+}[keyof R] &
+  string;
+
+/** The typed client of one dependency. */
+export type ClientOf<Service> = Service extends { readonly service: infer Desc extends DescService }
+  ? Client<Desc>
+  : never;
+
+/** How a dependency is, as the host tells. */
+export interface DependencyState {
+  readonly state: "available" | "degraded" | "unavailable";
+  /** For people; empty if the host gave none. */
+  readonly reason: string;
+}
+
+/** What one running instance of a plugin can do; given to `setup`. */
+export interface PluginContext<R extends Requires = Requires> {
+  /** Assigned by the host; undefined until it has. */
+  readonly runtimeId: string | undefined;
+  /** Aborted as soon as the plugin begins to stop: end background work and open streams. Calls in flight go on. */
+  readonly signal: AbortSignal;
+  /**
+   * The typed client of a dependency. It follows the registry by itself: each call goes to a provider that the host
+   * offers now. A call made before the plugin has an identity waits for it; see `identityWaitMs`.
+   */
+  client<Type extends ClientName<R>>(type: Type): ClientOf<R[Type]>;
+  /** Sends any HTTP request to a dependency; `path` begins with `/` and is appended to the provider's path. */
+  fetch(type: keyof R & string, path: string, init?: RequestInit): Promise<Response>;
+  /**
+   * Calls `listener` at once if the dependency's state is known already, and after each change of it.
+   * Returns a function that takes the listener off.
+   */
+  onDependency(type: keyof R & string, listener: (state: DependencyState) => void): () => void;
+  /**
+   * Says how the plugin is; healthy until said otherwise. Reaches the host at once, or when the host is there again.
+   * `unavailableDependencies` are service types.
+   */
+  reportHealth(state: HealthVerdict, reason?: string, unavailableDependencies?: readonly (keyof R & string)[]): void;
+  /** Runs when calls in flight are done, last added first; calls to dependencies still work then. */
+  onStop(stop: () => void | Promise<void>): void;
+}
+
+/** What {@link definePlugin} takes. */
+export interface PluginOptions<P extends Provides, R extends Requires> {
+  /** The plugin's name for itself; letters, digits, `_`, `.`, `-`. */
+  readonly id: string;
+  /** Semantic version. */
+  readonly version: string;
+  /** Services that the plugin needs, by service type. All of them are watched. */
+  readonly requires?: R;
+  /** Services that the plugin offers, by service type. */
+  readonly provides?: P;
+  /** Facts about the plugin, shown by GetPluginInfo. */
+  readonly metadata?: Readonly<Record<string, string>>;
+  /** Wrapped around every call of `plugin.client`. */
+  readonly interceptors?: readonly Interceptor[];
+  /** How long a call to a dependency waits for the plugin's identity, in milliseconds. @default 10_000 */
+  readonly identityWaitMs?: number;
+  /** Runs once for each started instance, before it is registered. Returns what answers the provided services. */
+  setup(plugin: PluginContext<R>): Implementations<NoInfer<P>> | Promise<Implementations<NoInfer<P>>>;
+}

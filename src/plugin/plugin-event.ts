@@ -1,0 +1,23 @@
+import type { DependencyState } from "./plugin-definition.js";
+
+/** What happens to a running plugin, for logs. No event holds a secret. */
+export type PluginEvent =
+  /** The plugin's port is open. */
+  | { readonly kind: "listening"; readonly url: string }
+  /** The host gave the plugin an identity, or renewed the one it has. */
+  | { readonly kind: "identified"; readonly runtimeId: string; readonly renewed: boolean }
+  /** All services are registered and the health is reported. */
+  | { readonly kind: "registered"; readonly runtimeId: string; readonly registrationIds: readonly string[] }
+  /** The host cannot be reached, or does not know the plugin any more. */
+  | { readonly kind: "host-lost"; readonly reason: string }
+  /** Something failed and is tried again after `delayMs`. */
+  | { readonly kind: "retrying"; readonly failures: number; readonly delayMs: number; readonly error: unknown }
+  /** The state of a dependency changed. */
+  | ({ readonly kind: "dependency"; readonly type: string } & DependencyState)
+  /** The plugin's own code threw where nobody else can see it. */
+  | { readonly kind: "error"; readonly error: unknown }
+  | { readonly kind: "stopping"; readonly reason: string }
+  | { readonly kind: "stopped" };
+
+/** Takes events. What it throws is ignored. */
+export type PluginEventListener = (event: PluginEvent) => void;

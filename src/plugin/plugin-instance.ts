@@ -1,0 +1,264 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { PluginHostError } from "../errors.js";
+import type { SetRuntimeIdentityRequest } from "../gen/connectplugin/v1/identity_pb.js";
+import type { ExchangeHandler } from "../http/exchange.js";
+import type { Clock } from "../internal/clock.js";
+import { deferred } from "../internal/deferred.js";
+import { InFlight } from "../internal/in-flight.js";
+import type { BackOffOptions } from "./back-off.js";
+import { DependencyCalls } from "./dependency-calls.js";
+import { DependencyWatch } from "./dependency-watch.js";
+import { HostAccessCell } from "./host-access.js";
+import { type HostAddress, parseHostUrl } from "./host-address.js";
+import type { HandshakeSettings } from "./host-handshake.js";
+import { HostSession, type SessionTimes } from "./host-session.js";
+import { OwnHealth } from "./own-health.js";
+import { createPluginContext } from "./plugin-context.js";
+import type { PluginEvent, PluginEventListener } from "./plugin-event.js";
+import { createPluginHandler } from "./plugin-handler.js";
+import type { ResolvedDefinition } from "./resolve-definition.js";
+
+/** How an instance runs. */
+export interface InstanceOptions {
+  readonly definition: ResolvedDefinition;
+  /** Where the plugin registers itself; undefined if a host manages it. */
+  readonly host: HostAddress | undefined;
+  /** The only host that a managed plugin talks to, whatever URL it is told. */
+  readonly onlyHost: HostAddress | undefined;
+  readonly handshake: HandshakeSettings;
+  readonly times: SessionTimes;
+  readonly clock: Clock;
+  readonly backOff: BackOffOptions;
+  readonly onEvent: PluginEventListener;
+  /** Ends the server; resolves when no connection is left. */
+  readonly closeServer: () => Promise<void>;
+}
+
+/** How an instance stops. */
+export interface StopOptions {
+  readonly graceMs: number;
+  readonly reason: string;
+  /** Whether to take the registrations back; the host does it itself if it asked for the stop. */
+  readonly farewell: boolean;
+}
+
+// Long enough for a host near by, short enough to be gone before somebody loses patience with a signal.
+const farewellMs = 1_000;
+
+/** One running plugin, whatever its connections are made of. */
+export class PluginInstance {
+  /** Answers everything that comes to the plugin. */
+  readonly handler: ExchangeHandler;
+  readonly #options: InstanceOptions;
+  readonly #health = new OwnHealth();
+  readonly #cell = new HostAccessCell();
+  readonly #inFlight = new InFlight();
+  readonly #stop = new AbortController();
+  readonly #implementations = deferred<Readonly<Record<string, unknown>>>();
+  readonly #ready: Promise<void>;
+  readonly #waitsForIdentity = deferred();
+  readonly #registered = deferred();
+  readonly #ended = deferred();
+  readonly #calls: DependencyCalls;
+  readonly #watches: ReadonlyMap<string, DependencyWatch>;
+  readonly #stopListeners: (() => void | Promise<void>)[] = [];
+  #session: HostSession | undefined;
+  #pendingIdentity: SetRuntimeIdentityRequest | undefined;
+  #runtimeId: string | undefined;
+  #refusing = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: InstanceOptions) {
+    this.#options = options;
+    const { definition, clock, backOff } = options;
+    this.#ready = this.#implementations.promise.then(() => {});
+    // All three are for whoever asks; nobody has to.
+    this.#ready.catch(() => {});
+    this.#ended.promise.catch(() => {});
+    this.#registered.promise.catch(() => {});
+    const suspect: HostSession["suspect"] = (used) => this.#session?.suspect(used);
+    this.#calls = new DependencyCalls({
+      cell: this.#cell,
+      clock,
+      identityWaitMs: definition.identityWaitMs,
+      hostCallTimeoutMs: options.times.hostCallTimeoutMs,
+      onWait: this.#waitsForIdentity.resolve,
+      suspect,
+    });
+    this.#watches = new Map(
+      definition.requires.map((dependency) => {
+        const onNews = (): void => this.#calls.forget(dependency.type);
+        const onListenerError = (error: unknown): void => this.#emit({ kind: "error", error });
+        return [
+          dependency.type,
+          new DependencyWatch(dependency, { cell: this.#cell, clock, backOff, suspect, onNews, onListenerError }),
+        ] as const;
+      }),
+    );
+    this.handler = createPluginHandler({
+      definition,
+      health: this.#health,
+      signal: this.#stop.signal,
+      inFlight: this.#inFlight,
+      implementations: this.#implementations.promise,
+      refusing: () => this.#refusing,
+      onIdentity: (request) => this.#takeIdentity(request),
+      onShutdown: (seconds, reason) => {
+        void this.stop({ graceMs: seconds * 1_000, reason: reason || "the host asked for it", farewell: false });
+      },
+    });
+  }
+
+  /** Assigned by the host; undefined until it has. */
+  get runtimeId(): string | undefined {
+    return this.#runtimeId;
+  }
+
+  /** Resolves when `setup` has finished; rejects with a PluginHostError `PLUGIN_FAILED` if it failed. */
+  get ready(): Promise<void> {
+    return this.#ready;
+  }
+
+  /** Resolves when a call to a dependency waits for an identity, so that somebody should give one. */
+  get waitsForIdentity(): Promise<void> {
+    return this.#waitsForIdentity.promise;
+  }
+
+  /** Resolves after the first complete registration; rejects if the host refuses the plugin, or it is stopped first. */
+  get registered(): Promise<void> {
+    return this.#registered.promise;
+  }
+
+  /** Resolves when the plugin has stopped; rejects with what made it stop if it failed. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** Runs `setup`. Before the server is open, so that a fast one is done when the first call comes. */
+  start(): void {
+    const { definition } = this.#options;
+    const plugin = createPluginContext({
+      definition,
+      calls: this.#calls,
+      watches: this.#watches,
+      health: this.#health,
+      signal: this.#stop.signal,
+      runtimeId: () => this.#runtimeId,
+      onStop: (stop) => this.#stopListeners.push(stop),
+    });
+    const setup = async (): Promise<unknown> => definition.setup(plugin);
+    setup().then(
+      (result) => this.#setUp(result),
+      (error: unknown) => this.#fail(`setup of ${definition.id} failed`, error),
+    );
+  }
+
+  /** The server is open at `baseUrl`: begins to talk to the host and to watch dependencies. */
+  open(baseUrl: string): void {
+    if (this.#stopping !== undefined) return;
+    const { definition, host, handshake, times, clock, backOff } = this.#options;
+    this.#session = new HostSession({
+      ...times,
+      definition,
+      cell: this.#cell,
+      health: this.#health,
+      host,
+      handshake,
+      baseUrl,
+      ready: this.#ready,
+      clock,
+      backOff,
+      onEvent: (event) => this.#observe(event),
+    });
+    this.#session.registered.then(this.#registered.resolve, this.#registered.reject);
+    this.#session.start();
+    for (const [type, watch] of this.#watches) {
+      watch.onChange((state) => this.#emit({ kind: "dependency", type, ...state }));
+      void watch.run(this.#stop.signal);
+    }
+    if (this.#pendingIdentity !== undefined) this.#takeIdentity(this.#pendingIdentity);
+  }
+
+  /** Idempotent: every caller gets the same promise. Never rejects. */
+  stop(options: StopOptions): Promise<void> {
+    this.#stopping ??= this.#stopOnce(options);
+    return this.#stopping;
+  }
+
+  async #stopOnce({ graceMs, reason, farewell }: StopOptions): Promise<void> {
+    const { clock } = this.#options;
+    this.#emit({ kind: "stopping", reason });
+    const deadline = deferred();
+    const timer = clock.after(graceMs, deadline.resolve);
+    // While the host still sends calls they are answered; only then are new ones refused.
+    this.#refusing = !farewell;
+    this.#stop.abort();
+    await this.#session?.stop(farewell, Math.min(graceMs, farewellMs));
+    this.#refusing = true;
+    await Promise.race([this.#inFlight.whenIdle(), deadline.promise]);
+    this.#inFlight.abortAll(new PluginHostError("DRAIN_TIMEOUT", `calls were still open after ${graceMs} ms`));
+    for (const stop of this.#stopListeners.splice(0).reverse()) {
+      const done = (async () => stop())().catch((error: unknown) => this.#emit({ kind: "error", error }));
+      await Promise.race([done, deadline.promise]);
+    }
+    timer.cancel();
+    this.#cell.close();
+    this.#session?.close();
+    await this.#options.closeServer();
+    this.#emit({ kind: "stopped" });
+    this.#ended.resolve();
+    // After `ended`, so that who waits for both sees an orderly end first.
+    this.#registered.reject(
+      new PluginHostError("OPERATION_ABORTED", "the plugin was stopped before it was registered"),
+    );
+  }
+
+  #setUp(result: unknown): void {
+    const given = (result ?? {}) as Readonly<Record<string, unknown>>;
+    const missing = this.#options.definition.provides.find(({ type, kind }) => {
+      const expected = kind.name === "connect" ? "object" : "function";
+      return typeof given[type] !== expected || given[type] === null;
+    });
+    if (missing === undefined) return this.#implementations.resolve(given);
+    this.#fail(`setup of ${this.#options.definition.id} returned no implementation of ${missing.type}`, undefined);
+  }
+
+  #fail(message: string, cause: unknown): void {
+    const text =
+      cause === undefined ? message : `${message}: ${cause instanceof Error ? cause.message : String(cause)}`;
+    const error = new PluginHostError("PLUGIN_FAILED", text, { cause });
+    this.#health.report("unhealthy", text, []);
+    this.#implementations.reject(error);
+    this.#ended.reject(error);
+    this.#emit({ kind: "error", error });
+    void this.stop({ graceMs: 0, reason: text, farewell: false });
+  }
+
+  #takeIdentity(request: SetRuntimeIdentityRequest): void {
+    if (this.#stopping !== undefined) throw new ConnectError("the plugin is stopping", Code.Unavailable);
+    const { onlyHost } = this.#options;
+    const host = onlyHost ?? (request.hostUrl === "" ? undefined : parseHostUrl("host_url", request.hostUrl));
+    if (this.#session === undefined) {
+      this.#pendingIdentity = request;
+      return;
+    }
+    const identity = { runtimeId: request.runtimeId, token: request.runtimeToken };
+    this.#session.accept({ identity, host, features: new Set(request.hostFeatures) });
+  }
+
+  #observe(event: PluginEvent): void {
+    if (event.kind === "identified") {
+      this.#runtimeId = event.runtimeId;
+      if (!event.renewed) this.#calls.forget();
+    }
+    this.#emit(event);
+  }
+
+  #emit(event: PluginEvent): void {
+    try {
+      this.#options.onEvent(event);
+    } catch {
+      // A listener for logs must not be able to stop what it logs.
+    }
+  }
+}

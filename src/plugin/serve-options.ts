@@ -1,0 +1,105 @@
+import { invalid } from "../errors.js";
+import { type Clock, systemClock } from "../internal/clock.js";
+import { checkNumber } from "../model/limits.js";
+import { type BackOffOptions, defaultBackOff } from "./back-off.js";
+import { type HostAddress, parseHostUrl } from "./host-address.js";
+import { defaultHandshake, type HandshakeSettings } from "./host-handshake.js";
+import { defaultTimes, type SessionTimes } from "./host-session.js";
+import type { PluginEventListener } from "./plugin-event.js";
+
+/** Options of `servePlugin`. The environment is read once, and only where the option is missing. */
+export interface ServeOptions extends Partial<SessionTimes> {
+  /** Address to listen on. @default HOSTNAME if PORT is set as well, else "127.0.0.1" */
+  readonly host?: string;
+  /** TCP port, 0 for any that is free. @default PORT, else 0 */
+  readonly port?: number;
+  /** Path of a Unix socket, instead of host and port. */
+  readonly path?: string;
+  /**
+   * Where the plugin registers itself: `http://host:port`, with a path in front if the host gave one, or `unix:/path`.
+   * Empty, or missing in the environment too: the plugin waits for a host to call it. @default HOST_URL
+   */
+  readonly hostUrl?: string;
+  /** Where the host reaches the plugin, without a slash at the end. @default where it listens */
+  readonly baseUrl?: string;
+  /** What the handshake says. @default the wire contract's cookie and versions; joinToken from CONNECT_PLUGIN_JOIN_TOKEN */
+  readonly handshake?: Partial<HandshakeSettings>;
+  /** How long the first registration may take; later ones are tried without end. @default Infinity */
+  readonly startTimeoutMs?: number;
+  /** How long `stop` waits for calls in flight, unless told otherwise. @default 5_000 */
+  readonly graceMs?: number;
+  /** Signals of the process that stop the plugin, such as SIGTERM and SIGINT. @default none */
+  readonly shutdownSignals?: readonly NodeJS.Signals[];
+  /** How long to wait between attempts to reach the host. */
+  readonly backOff?: Partial<BackOffOptions>;
+  /** Told of everything that happens, for logs. */
+  readonly onEvent?: PluginEventListener;
+  /** Where time comes from. @default the system's */
+  readonly clock?: Clock;
+  /** @default process.env */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+}
+
+/** Checked options with their defaults. */
+export interface ResolvedServeOptions {
+  readonly listen: { readonly host: string; readonly port: number } | { readonly path: string };
+  readonly host: HostAddress | undefined;
+  readonly baseUrl: string | undefined;
+  readonly handshake: HandshakeSettings;
+  readonly times: SessionTimes;
+  readonly startTimeoutMs: number;
+  readonly graceMs: number;
+  readonly shutdownSignals: readonly NodeJS.Signals[];
+  readonly backOff: BackOffOptions;
+  readonly onEvent: PluginEventListener;
+  readonly clock: Clock;
+}
+
+const longestMs = 2 ** 31 - 1;
+
+/** @throws PluginHostError `INVALID_ARGUMENT` that names the option or the variable */
+export function resolveServeOptions(given: ServeOptions): ResolvedServeOptions {
+  const env = given.env ?? process.env;
+  const joinToken = env.CONNECT_PLUGIN_JOIN_TOKEN;
+  const hostUrl = given.hostUrl ?? env.HOST_URL ?? "";
+  const time = (name: keyof SessionTimes): number => checkNumber(name, given[name] ?? defaultTimes[name], 1, longestMs);
+  return Object.freeze({
+    listen: listenTarget(given, env),
+    host: hostUrl === "" ? undefined : parseHostUrl(given.hostUrl === undefined ? "HOST_URL" : "hostUrl", hostUrl),
+    baseUrl: given.baseUrl?.replace(/\/+$/, ""),
+    handshake: Object.freeze({
+      ...defaultHandshake,
+      ...(joinToken !== undefined && joinToken !== "" && { joinToken }),
+      ...given.handshake,
+    }),
+    times: Object.freeze({
+      hostCallTimeoutMs: time("hostCallTimeoutMs"),
+      heartbeatMs: time("heartbeatMs"),
+      renewMs: time("renewMs"),
+    }),
+    startTimeoutMs: checkNumber("startTimeoutMs", given.startTimeoutMs ?? Number.POSITIVE_INFINITY, 1),
+    graceMs: checkNumber("graceMs", given.graceMs ?? 5_000, 0, longestMs),
+    shutdownSignals: Object.freeze([...(given.shutdownSignals ?? [])]),
+    backOff: Object.freeze({ ...defaultBackOff, ...given.backOff }),
+    onEvent: given.onEvent ?? (() => {}),
+    clock: given.clock ?? systemClock,
+  });
+}
+
+function listenTarget(
+  given: ServeOptions,
+  env: Readonly<Record<string, string | undefined>>,
+): ResolvedServeOptions["listen"] {
+  if (given.path !== undefined) {
+    if (given.port !== undefined || given.host !== undefined)
+      throw invalid("path", "cannot be given together with host or port");
+    return { path: given.path };
+  }
+  const fromEnv = given.port === undefined && env.PORT !== undefined && env.PORT !== "";
+  const field = fromEnv ? "PORT" : "port";
+  const port = checkNumber(field, fromEnv ? Number(env.PORT) : (given.port ?? 0), 0, 65_535);
+  if (!Number.isInteger(port)) throw invalid(field, `must be a whole number, got ${port}`);
+  // Many shells export the machine's name as HOSTNAME; it is meant for us only together with a port.
+  const named = fromEnv && env.HOSTNAME !== "" ? env.HOSTNAME : undefined;
+  return { host: given.host ?? named ?? "127.0.0.1", port };
+}

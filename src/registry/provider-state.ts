@@ -1,0 +1,29 @@
+import type { PluginRecord } from "../model/catalog.js";
+import type { HealthState } from "../model/health.js";
+import type { Provider } from "./provider.js";
+
+/** What a provider is to those who look for one: its plugin's phase if it is on its way out, otherwise its health. */
+export type ProviderState = HealthState | "leaving" | "draining";
+
+/** A provider with its present state and the reason of that state. */
+export interface ProviderStatus {
+  readonly provider: Provider;
+  readonly state: ProviderState;
+  /** For people; empty if nobody gave one. */
+  readonly reason: string;
+}
+
+/** The state of everything that `plugin` provides. */
+export const providerState = (plugin: PluginRecord): ProviderState =>
+  plugin.phase.kind === "serving" ? plugin.health.state : plugin.phase.kind;
+
+/** Why `plugin` is in its state; empty if nobody said. */
+export const providerReason = (plugin: PluginRecord): string =>
+  plugin.phase.kind === "serving" ? plugin.health.reason : plugin.phase.reason;
+
+/** A provider with the state that it has now. */
+export const providerStatus = (provider: Provider): ProviderStatus => ({
+  provider,
+  state: providerState(provider.plugin),
+  reason: providerReason(provider.plugin),
+});

@@ -1,0 +1,102 @@
+import type { FieldList, RequestHead } from "../http/exchange.js";
+import { fieldValue } from "../http/field-list.js";
+import type { CallEvent, CallProtocol } from "../model/call-event.js";
+import type { PluginRecord } from "../model/catalog.js";
+import type { Principal } from "../model/principal.js";
+import { codeOfGrpcStatus, codeOfHttpStatus } from "./connect-code.js";
+import type { Caller } from "./decide.js";
+import type { EnvelopeTracker } from "./envelope-tracker.js";
+import type { CallFailure } from "./protocol-error.js";
+
+const anonymous: Principal = Object.freeze({ kind: "anonymous" });
+
+/** Collects what is known of one call until it is over. */
+export class CallAccount {
+  provider: PluginRecord | undefined;
+  serviceType = "";
+  method = "";
+  status = 0;
+  code = "ok";
+  outcome: CallEvent["outcome"] = "completed";
+  reason = "";
+  requestBytes = 0;
+  responseBytes = 0;
+  traceparent: string | undefined;
+  readonly #startedAt: number;
+  readonly #startedMonotonic: number;
+
+  constructor(
+    readonly head: RequestHead,
+    readonly caller: Caller,
+    readonly protocol: CallProtocol,
+    readonly now: { now(): number; monotonic(): number },
+  ) {
+    this.#startedAt = now.now();
+    this.#startedMonotonic = now.monotonic();
+  }
+
+  /** Milliseconds since the call arrived. */
+  elapsedMs(): number {
+    return this.now.monotonic() - this.#startedMonotonic;
+  }
+
+  failed(failure: CallFailure, outcome: CallEvent["outcome"]): void {
+    this.outcome = outcome;
+    this.code = failure.code;
+    this.reason = failure.reason;
+  }
+
+  /** Reads the result from an answer that came to its end, as far as it can be seen from outside. */
+  completed(status: number, fields: FieldList, trailers: FieldList, tracker: EnvelopeTracker | undefined): void {
+    this.code = resultCode(this.protocol, status, fields, trailers, tracker);
+  }
+
+  event(): CallEvent {
+    const { provider, caller } = this;
+    return {
+      caller: "refused" in caller ? anonymous : caller,
+      provider: provider === undefined ? undefined : { runtimeId: provider.runtimeId, selfId: provider.selfId },
+      serviceType: this.serviceType,
+      method: this.method,
+      protocol: this.protocol,
+      httpVersion: this.head.httpVersion,
+      status: this.status,
+      code: this.code,
+      outcome: this.outcome,
+      reason: this.reason,
+      requestBytes: this.requestBytes,
+      responseBytes: this.responseBytes,
+      durationMs: this.elapsedMs(),
+      startedAt: this.#startedAt,
+      traceparent: this.traceparent,
+    };
+  }
+}
+
+function resultCode(
+  protocol: CallProtocol,
+  status: number,
+  fields: FieldList,
+  trailers: FieldList,
+  tracker: EnvelopeTracker | undefined,
+): string {
+  if (status !== 200) return codeOfHttpStatus(status);
+  switch (protocol) {
+    case "grpc": {
+      const grpcStatus = fieldValue(trailers, "grpc-status") ?? fieldValue(fields, "grpc-status");
+      return grpcStatus === undefined ? "unknown" : codeOfGrpcStatus(grpcStatus);
+    }
+    case "grpc-web": {
+      const inHead = fieldValue(fields, "grpc-status");
+      if (inHead !== undefined) return codeOfGrpcStatus(inHead);
+      const inBody = /(?:^|\n)grpc-status:\s*(\d+)/i.exec(tracker?.endMessage ?? "");
+      return inBody === null ? "ok" : codeOfGrpcStatus(inBody[1] as string);
+    }
+    case "connect-stream": {
+      const error = /"error"\s*:\s*\{[^}]*?"code"\s*:\s*"([a-z_]+)"/.exec(tracker?.endMessage ?? "");
+      return error === null ? "ok" : (error[1] as string);
+    }
+    default:
+      return "ok";
+  }
+}

@@ -1,0 +1,146 @@
+import type { Registration, RuntimeId } from "../model/catalog.js";
+import type { Principal } from "../model/principal.js";
+import type { ConnectCode } from "./connect-code.js";
+import type { BadPath, RouteTarget } from "./path.js";
+import type { CallFailure } from "./protocol-error.js";
+import type { RouteLookup, RouteProvider, RouterView } from "./router-view.js";
+import { upstreamPath } from "./upstream-path.js";
+
+/** Who calls, or why the caller's identity is not accepted. */
+export type Caller = Principal | { readonly refused: string };
+
+/** A call that goes on to a provider. */
+export interface Forward {
+  readonly kind: "forward";
+  readonly caller: Principal;
+  readonly provider: RouteProvider;
+  readonly registration: Registration;
+  /** Path and query on the provider. */
+  readonly upstreamPath: string;
+  /** Path on the provider, without query. */
+  readonly method: string;
+  readonly serviceType: string;
+  /** Whether the caller named the provider, so that no other may take its place. */
+  readonly pinned: boolean;
+}
+
+/** A call that the host answers itself. */
+export interface Refuse extends CallFailure {
+  readonly kind: "refuse";
+  /** The provider that the call was for, if it was found. */
+  readonly provider: RouteProvider | undefined;
+}
+
+/** What happens to a call. */
+export type Decision = Forward | Refuse;
+
+/** What the decision depends on beside the call and the view. */
+export interface DecideOptions {
+  readonly maxBodyBytes: number;
+  readonly maxInFlightPerProvider: number;
+  readonly retryAfterMs: number;
+  /** The path in an address, without a trailing slash. */
+  basePathOf(provider: RouteProvider): string;
+}
+
+/** One call to decide on. */
+export interface DecideRequest {
+  readonly target: RouteTarget | BadPath;
+  readonly caller: Caller;
+  /** `Content-Length`, if the head has one. */
+  readonly contentLength: number | undefined;
+  /** Set when a provider could not be reached: those that are not to be chosen again. The rate is not taken twice. */
+  readonly retry?: { readonly exclude: ReadonlySet<RuntimeId> | undefined };
+}
+
+const refuse = (
+  code: ConnectCode,
+  httpStatus: number,
+  reason: string,
+  provider?: RouteProvider,
+  retryAfterMs?: number,
+): Refuse => ({ kind: "refuse", code, httpStatus, reason, retryAfterMs, provider });
+
+/** Why a caller may not route at all; undefined if its kind may. */
+function identityFault(caller: Caller): string | undefined {
+  if ("refused" in caller) return caller.refused;
+  switch (caller.kind) {
+    case "plugin":
+    case "host":
+    case "ingress":
+      return undefined;
+    case "anonymous":
+      return "the call carries no identity; send X-Plugin-Runtime-ID and Authorization: Bearer <runtime token>";
+    case "launch":
+    case "join":
+      return "the caller has no identity yet; it gets one by a handshake";
+  }
+}
+
+/** Why a provider cannot take a call now; undefined if it can. */
+function unavailability(provider: RouteProvider, pinned: boolean, maxInFlight: number): string | undefined {
+  const { plugin, inFlight } = provider;
+  const { phase, health } = plugin;
+  const because = (reason: string): string => (reason === "" ? "" : `: ${reason}`);
+  if (phase.kind === "draining" || (phase.kind === "leaving" && !pinned)) {
+    return `${plugin.runtimeId} is ${phase.kind}${because(phase.reason)}`;
+  }
+  if (health.state === "unready" || health.state === "unhealthy") {
+    return `${plugin.runtimeId} is ${health.state}${because(health.reason)}`;
+  }
+  if (plugin.address.kind === "external") return `${plugin.runtimeId} has no base_url, so no call can reach it`;
+  if (inFlight.count >= maxInFlight)
+    return `${plugin.runtimeId} is working on ${inFlight.count} calls, as many as it may`;
+  return undefined;
+}
+
+/**
+ * Decides on a call, in the order of the wire contract: path, identity, provider, permission, rate, availability, size.
+ * Changes nothing but the caller's rate.
+ */
+export function decide(request: DecideRequest, view: RouterView, options: DecideOptions): Decision {
+  const { target, caller } = request;
+  if (target.kind === "bad-path") return refuse("invalid_argument", 400, target.reason);
+  const fault = identityFault(caller);
+  if (fault !== undefined || "refused" in caller) return refuse("unauthenticated", 401, fault ?? "");
+
+  const pinned = target.runtimeId !== undefined;
+  const lookup: RouteLookup =
+    target.runtimeId === undefined
+      ? view.choose(target.serviceType, caller, request.retry?.exclude)
+      : view.pinned(target.serviceType, target.runtimeId);
+  if (lookup.kind === "not-found") return refuse("not_found", 404, lookup.message);
+
+  const provider = lookup.kind === "found" ? lookup.provider : undefined;
+  let where: { readonly registration: Registration; readonly path: string } | undefined;
+  if (provider !== undefined) {
+    const joined = upstreamPath(provider.registrations, options.basePathOf(provider), target.rest);
+    if (typeof joined === "string") return refuse("invalid_argument", 400, joined, provider);
+    where = joined;
+    const forbidden = view.refusal(caller, provider, target.serviceType, where.path);
+    if (forbidden !== undefined) return refuse("permission_denied", 403, forbidden, provider);
+  }
+  const waitMs = request.retry === undefined ? view.takeRate(caller) : 0;
+  if (waitMs > 0) return refuse("resource_exhausted", 429, "the caller makes more calls than it may", provider, waitMs);
+  if (lookup.kind === "unavailable") return refuse("unavailable", 503, lookup.message, undefined, lookup.retryAfterMs);
+  if (provider === undefined || where === undefined) return refuse("not_found", 404, "no provider");
+  // A call that is tried again may be counted there already.
+  const busy = unavailability(provider, pinned, options.maxInFlightPerProvider + (request.retry === undefined ? 0 : 1));
+  if (busy !== undefined) return refuse("unavailable", 503, busy, provider, options.retryAfterMs);
+  if (request.contentLength !== undefined && request.contentLength > options.maxBodyBytes) {
+    return refuse("resource_exhausted", 413, bodyTooLong(options.maxBodyBytes), provider);
+  }
+  return {
+    kind: "forward",
+    caller,
+    provider,
+    registration: where.registration,
+    upstreamPath: where.path + target.query,
+    method: where.path,
+    serviceType: target.serviceType,
+    pinned,
+  };
+}
+
+/** Why a request with too long a body is refused, before or while it passes. */
+export const bodyTooLong = (maxBodyBytes: number): string => `the request's body is longer than ${maxBodyBytes} bytes`;

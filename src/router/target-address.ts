@@ -1,0 +1,48 @@
+import type { Duplex } from "node:stream";
+import type { PluginAddress, WireProtocol } from "../model/address.js";
+
+/** An address in the form that connections need. Made once per address. */
+export interface TargetAddress {
+  /** For `Host` and `:authority`. */
+  readonly authority: string;
+  /** The path in front of every path, without a slash at its end. */
+  readonly basePath: string;
+  readonly secure: boolean;
+  readonly host: string;
+  readonly port: number;
+  /** Set for Unix sockets. */
+  readonly socketPath: string | undefined;
+  /** Set for plugins in the host's own process. */
+  readonly connect: (() => Duplex) | undefined;
+  /** What the address is declared to speak; undefined if nobody said. */
+  readonly protocols: readonly WireProtocol[] | undefined;
+}
+
+const local = { authority: "localhost", basePath: "", secure: false, host: "localhost", port: 80 } as const;
+
+/** Reads an address; undefined for one that cannot be called. */
+export function targetAddress(address: PluginAddress): TargetAddress | undefined {
+  switch (address.kind) {
+    case "http": {
+      const url = new URL(address.url);
+      const secure = url.protocol === "https:";
+      return {
+        authority: url.host,
+        basePath: url.pathname.replace(/\/+$/, ""),
+        secure,
+        // Sockets want IPv6 addresses without the brackets of URLs.
+        host: url.hostname.replace(/^\[|\]$/g, ""),
+        port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
+        socketPath: undefined,
+        connect: undefined,
+        protocols: address.protocols,
+      };
+    }
+    case "unix":
+      return { ...local, socketPath: address.path, connect: undefined, protocols: address.protocols };
+    case "module":
+      return { ...local, socketPath: undefined, connect: address.connect, protocols: undefined };
+    case "external":
+      return undefined;
+  }
+}

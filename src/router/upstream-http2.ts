@@ -1,0 +1,276 @@
+import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
+import type { Readable, Writable } from "node:stream";
+import type { FieldList } from "../http/exchange.js";
+import { toFieldList, toFieldObject } from "../http/field-list.js";
+import { cancelCode, type Http2Options, type SessionOwner, UpstreamSession } from "./http2-session.js";
+import { withoutRepeats } from "./single-value-fields.js";
+import type { TargetAddress } from "./target-address.js";
+import type { Upstream, UpstreamCall, UpstreamEvents, UpstreamFailure, UpstreamRequest } from "./upstream.js";
+
+/** Tells whether a provider speaks HTTP/2, as far as connecting to it has shown. */
+export type ProbeResult =
+  | { readonly kind: "speaks" }
+  | { readonly kind: "does-not-speak" }
+  | { readonly kind: "unreachable"; readonly failure: UpstreamFailure };
+
+/** Calls one provider over as many HTTP/2 connections as its limits ask for. */
+export class Http2Upstream implements Upstream, SessionOwner {
+  readonly #sessions = new Set<UpstreamSession>();
+  /** Calls and probes that wait for a session to be ready. */
+  readonly #waitingCalls = new Set<Http2Call>();
+  readonly #waitingProbes: ((result: ProbeResult) => void)[] = [];
+  #closed = false;
+
+  constructor(
+    readonly target: TargetAddress,
+    readonly options: Http2Options,
+  ) {}
+
+  start(request: UpstreamRequest, events: UpstreamEvents): UpstreamCall {
+    const call = new Http2Call(this, request, events);
+    // Later, because the caller of `start` is not ready for events yet.
+    process.nextTick(() => this.place(call));
+    return call;
+  }
+
+  /** Connects, if need be, and tells whether HTTP/2 is spoken there. */
+  probe(tell: (result: ProbeResult) => void): void {
+    for (const session of this.#sessions) {
+      if (session.capacity > 0) {
+        process.nextTick(tell, { kind: "speaks" } satisfies ProbeResult);
+        return;
+      }
+    }
+    this.#waitingProbes.push(tell);
+    this.#connectFor(1);
+  }
+
+  /** Puts a call on a session that has room, or lets it wait for one. */
+  place(call: Http2Call): void {
+    if (call.over) return;
+    for (const session of this.#sessions) {
+      if (session.capacity > 0) {
+        call.begin(session);
+        return;
+      }
+    }
+    this.#waitingCalls.add(call);
+    this.#connectFor(this.#waitingCalls.size);
+  }
+
+  forget(call: Http2Call): void {
+    this.#waitingCalls.delete(call);
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const session of [...this.#sessions]) session.retire();
+    this.#failWaiting({ kind: "unreachable", message: "the provider's connections are being closed" }, false);
+  }
+
+  sessionReady(session: UpstreamSession): void {
+    for (const tell of this.#waitingProbes.splice(0)) tell({ kind: "speaks" });
+    if (session.capacity < 1) {
+      session.retire();
+      this.#failWaiting({ kind: "unreachable", message: "the provider allows no HTTP/2 streams" }, false);
+      return;
+    }
+    this.placeWaiting();
+  }
+
+  placeWaiting(): void {
+    if (this.#waitingCalls.size === 0) return;
+    for (const call of [...this.#waitingCalls]) {
+      this.#waitingCalls.delete(call);
+      this.place(call);
+    }
+  }
+
+  sessionFailed(_session: UpstreamSession, failure: UpstreamFailure, spokeOtherwise: boolean): void {
+    this.#failWaiting(failure, spokeOtherwise);
+  }
+
+  sessionRetired(session: UpstreamSession): void {
+    this.#sessions.delete(session);
+  }
+
+  /** Opens sessions until those being opened are enough for `calls`, as far as can be known now. */
+  #connectFor(calls: number): void {
+    if (this.#closed) {
+      this.#failWaiting({ kind: "unreachable", message: "the provider's connections are closed" }, false);
+      return;
+    }
+    let connecting = 0;
+    for (const session of this.#sessions) if (session.connecting) connecting++;
+    if (connecting * this.options.maxStreamsPerSession >= calls) return;
+    this.#sessions.add(new UpstreamSession(this.target, this, this.options));
+  }
+
+  #failWaiting(failure: UpstreamFailure, spokeOtherwise: boolean): void {
+    const result: ProbeResult = spokeOtherwise ? { kind: "does-not-speak" } : { kind: "unreachable", failure };
+    for (const tell of this.#waitingProbes.splice(0)) tell(result);
+    for (const call of [...this.#waitingCalls]) {
+      this.#waitingCalls.delete(call);
+      call.fail(failure);
+    }
+  }
+}
+
+/** Fields in the form that node:http2 takes. */
+function headerObject(fields: FieldList): Record<string, string | string[]> {
+  return toFieldObject(withoutRepeats(fields));
+}
+
+class Http2Call implements UpstreamCall {
+  #session: UpstreamSession | undefined;
+  #stream: ClientHttp2Stream | undefined;
+  #over = false;
+  #wasReset = false;
+  #answered = false;
+  /** Whether trailers have come, which nothing can follow but a reset of what is left of the request. */
+  #complete = false;
+  #requestTrailers: FieldList = [];
+  #trailers: FieldList = [];
+
+  constructor(
+    readonly upstream: Http2Upstream,
+    readonly request: UpstreamRequest,
+    readonly events: UpstreamEvents,
+  ) {}
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  get requestBody(): Writable {
+    return this.#stream as ClientHttp2Stream;
+  }
+
+  get answerBody(): Readable {
+    return this.#stream as ClientHttp2Stream;
+  }
+
+  begin(session: UpstreamSession): void {
+    const { request } = this;
+    const { target } = this.upstream;
+    const headers = headerObject(request.fields);
+    headers[":method"] = request.method;
+    headers[":path"] = request.path;
+    headers[":scheme"] = target.secure ? "https" : "http";
+    headers[":authority"] = target.authority;
+    let stream: ClientHttp2Stream;
+    try {
+      stream = session.node.request(headers, {
+        endStream: !request.hasBody,
+        // Also where no trailers can come: `close` ends a stream before it resets it, and without this the provider would
+        // see that end first and take a request that was cut off for a complete one.
+        waitForTrailers: request.hasBody,
+      });
+    } catch (error) {
+      if (session.node.destroyed || session.node.closed) {
+        session.retire();
+        this.upstream.place(this);
+      } else this.fail({ kind: "invalid", message: (error as Error).message });
+      return;
+    }
+    this.#session = session;
+    this.#stream = stream;
+    session.enter();
+    stream.on("headers", (_h: unknown, _flags: unknown, raw: readonly string[]) => this.#onInformation(raw));
+    stream.on("response", ((_h: IncomingHttpHeaders, flags: number, raw: readonly string[]) =>
+      this.#onResponse(flags, raw)) as never);
+    stream.on("trailers", ((_h: unknown, _flags: number, raw: readonly string[]) => {
+      this.#trailers = raw;
+      this.#complete = true;
+    }) as never);
+    stream.on("end", () => this.#onEnd());
+    stream.on("error", (error) => this.#break(error.message));
+    stream.on("close", () => this.#onClose());
+    if (!request.hasBody) return;
+    stream.on("wantTrailers", () => this.#sendTrailers());
+    this.events.ready(this);
+  }
+
+  endRequest(trailers: FieldList): void {
+    this.#requestTrailers = trailers;
+    this.#stream?.end();
+  }
+
+  cancel(): void {
+    this.#over = true;
+    this.upstream.forget(this);
+    this.#reset();
+  }
+
+  fail(failure: UpstreamFailure): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.events.broken(failure);
+  }
+
+  #reset(): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.destroyed || stream.closed) return;
+    this.#wasReset = true;
+    stream.close(cancelCode);
+    // What is still in the stream has to be read, or its share of the connection's window never comes back.
+    stream.resume();
+  }
+
+  #sendTrailers(): void {
+    const stream = this.#stream;
+    if (stream === undefined || stream.destroyed || stream.closed) return;
+    // Throws if the stream is destroyed meanwhile; its end is reported by "close".
+    try {
+      stream.sendTrailers(headerObject(this.#requestTrailers));
+    } catch {
+      this.#reset();
+    }
+  }
+
+  #onInformation(raw: readonly string[]): void {
+    if (this.#over) return;
+    const status = statusOf(raw);
+    if (status !== 100) this.events.informational(status, toFieldList(raw));
+  }
+
+  #onResponse(flags: number, raw: readonly string[]): void {
+    if (this.#over) return;
+    this.#answered = true;
+    const endOfAnswer = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
+    this.events.answered(this, statusOf(raw), toFieldList(raw), endOfAnswer);
+    if (endOfAnswer) this.#stream?.resume();
+  }
+
+  #onEnd(): void {
+    if (this.#over) return;
+    // A stream that was reset ends for its reader too, as if nothing had happened; only the code tells.
+    if (!this.#answered || (!this.#complete && (this.#stream?.rstCode ?? 0) !== 0)) {
+      this.#break("the stream was reset before the answer was complete");
+      return;
+    }
+    this.#over = true;
+    this.events.ended(this.#trailers);
+  }
+
+  #onClose(): void {
+    this.#session?.leave(this.#wasReset);
+    this.upstream.placeWaiting();
+    this.#break("the stream was closed before the answer was complete");
+  }
+
+  #break(message: string): void {
+    if (this.#over) return;
+    const { rstCode = 0, id } = this.#stream ?? {};
+    const unseen = rstCode === constants.NGHTTP2_REFUSED_STREAM || (id ?? 0) > (this.#session?.lastStreamId ?? 0);
+    this.#over = true;
+    this.#reset();
+    const kind = unseen && !this.#answered ? "refused" : "broken";
+    this.events.broken({ kind, message: rstCode === 0 ? message : `${message} (HTTP/2 error code ${rstCode})` });
+  }
+}
+
+function statusOf(raw: readonly string[]): number {
+  for (let i = 0; i < raw.length; i += 2) if (raw[i] === ":status") return Number(raw[i + 1]);
+  return 0;
+}

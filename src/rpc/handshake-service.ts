@@ -1,0 +1,77 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { PluginHostError } from "../errors.js";
+import type { HandshakeService } from "../gen/connectplugin/v1/handshake_pb.js";
+import type { ConnectionInfo } from "../http/exchange.js";
+import { hostFeatures } from "../link/host-features.js";
+import { shown } from "../model/limits.js";
+import type { Principal } from "../model/principal.js";
+import { callerOf } from "./caller.js";
+
+const coreProtocolVersion = 1;
+
+/** What a handshake works on. */
+export interface HandshakePort {
+  readonly magicCookieKey: string;
+  readonly magicCookieValue: string;
+  readonly appProtocolVersion: number;
+  readonly serverVersion: string;
+  /** Undefined if the principal may get an identity, otherwise why not. */
+  admissionRefusal(principal: Principal, connection: ConnectionInfo): string | undefined;
+  /** A new identity. */
+  join(selfId: string, selfVersion: string, baseUrl: string): { readonly runtimeId: string; readonly token: string };
+  /** Another token for an identity that the caller has proved to own. */
+  renew(runtimeId: string): string | undefined;
+}
+
+/** `connectplugin.v1.HandshakeService`. The checks come in the order of the wire contract: cookie, core, app, self id. */
+export const handshakeRpc = (port: HandshakePort): ServiceImpl<typeof HandshakeService> => ({
+  handshake(request, context) {
+    checkVersions(port, request);
+    const answer = {
+      coreProtocolVersion,
+      appProtocolVersion: port.appProtocolVersion,
+      serverMetadata: { server_version: port.serverVersion },
+      hostFeatures: Object.values(hostFeatures),
+    };
+    if (request.selfId === "") return answer;
+    const { authentication, connection } = callerOf(context);
+    // An identity that the host does not know any more is no obstacle to getting a new one.
+    const principal: Principal = authentication.kind === "principal" ? authentication.principal : { kind: "anonymous" };
+    if (principal.kind === "plugin" && principal.selfId === request.selfId) {
+      const runtimeToken = port.renew(principal.runtimeId);
+      if (runtimeToken !== undefined) return { ...answer, runtimeId: principal.runtimeId, runtimeToken };
+    }
+    const refusal = port.admissionRefusal(principal, connection);
+    if (refusal !== undefined) throw new PluginHostError("UNAUTHENTICATED", refusal);
+    const { runtimeId, token } = port.join(request.selfId, request.selfVersion, request.baseUrl);
+    return { ...answer, runtimeId, runtimeToken: token };
+  },
+});
+
+interface Versions {
+  readonly magicCookieKey: string;
+  readonly magicCookieValue: string;
+  readonly coreProtocolVersion: number;
+  readonly appProtocolVersion: number;
+}
+
+function checkVersions(port: HandshakePort, request: Versions): void {
+  if (request.magicCookieKey !== port.magicCookieKey || request.magicCookieValue !== port.magicCookieValue) {
+    throw new PluginHostError(
+      "COOKIE_MISMATCH",
+      `magic_cookie_key and magic_cookie_value are not this host's; got the key ${shown(request.magicCookieKey)}`,
+    );
+  }
+  if (request.coreProtocolVersion !== coreProtocolVersion) {
+    throw new PluginHostError(
+      "CORE_VERSION_MISMATCH",
+      `core_protocol_version must be ${coreProtocolVersion}, got ${request.coreProtocolVersion}`,
+    );
+  }
+  if (request.appProtocolVersion !== port.appProtocolVersion) {
+    throw new PluginHostError(
+      "APP_VERSION_MISMATCH",
+      `app_protocol_version must be ${port.appProtocolVersion}, got ${request.appProtocolVersion}`,
+    );
+  }
+}

@@ -1,0 +1,154 @@
+import http from "node:http";
+import net from "node:net";
+import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { PluginHostError } from "../errors.js";
+import { PluginControl } from "../gen/connectplugin/v1/control_pb.js";
+import { HandshakeService } from "../gen/connectplugin/v1/handshake_pb.js";
+import { PluginIdentity } from "../gen/connectplugin/v1/identity_pb.js";
+import type { PluginRemote } from "../lifecycle/plugin-remote.js";
+import { hostFeatures } from "../link/host-features.js";
+import type { PluginAddress } from "../model/address.js";
+import { fromPluginInfo, servicesOfHandshake } from "./wire-declaration.js";
+import { fromWireHealth } from "./wire-health.js";
+
+/** What the host says of itself when it handshakes with a plugin. */
+export interface RemoteOptions {
+  readonly magicCookieKey: string;
+  readonly magicCookieValue: string;
+  readonly appProtocolVersion: number;
+}
+
+type Reachable = Exclude<PluginAddress, { kind: "external" }>;
+
+/**
+ * Speaks to a plugin as the wire contract asks: Connect, JSON, HTTP/1.1, so that a plugin needs no more than an HTTP server
+ * and JSON. A connection is used for one call: these calls are rare, and a kept one may just be closing.
+ */
+export function openPluginRemote(address: Reachable, options: RemoteOptions): PluginRemote {
+  const base = address.kind === "http" ? address.url : "http://plugin.invalid";
+  const request = requestOptions(address);
+  const transport = createConnectTransport({
+    httpVersion: "1.1",
+    baseUrl: base,
+    useBinaryFormat: false,
+    nodeOptions: request,
+  });
+  const identity = createClient(PluginIdentity, transport);
+  const control = createClient(PluginControl, transport);
+  const handshakes = createClient(HandshakeService, transport);
+  const where = address.kind === "http" ? address.url : address.kind === "unix" ? `unix:${address.path}` : address.id;
+  const ask = async <T>(what: string, call: () => Promise<T>): Promise<T | "unimplemented"> => {
+    try {
+      return await call();
+    } catch (error) {
+      return explain(error, what, where);
+    }
+  };
+  return {
+    getPluginInfo: (signal) =>
+      ask("GetPluginInfo", async () => fromPluginInfo(await identity.getPluginInfo({}, { signal }))),
+    handshake: (signal) =>
+      ask("Handshake", async () => {
+        const { magicCookieKey, magicCookieValue, appProtocolVersion } = options;
+        const hello = { magicCookieKey, magicCookieValue, appProtocolVersion, coreProtocolVersion: 1 };
+        return servicesOfHandshake(await handshakes.handshake(hello, { signal }));
+      }),
+    setRuntimeIdentity: ({ runtimeId, token, hostUrl }, signal) =>
+      ask("SetRuntimeIdentity", async () => {
+        const given = { runtimeId, runtimeToken: token, hostUrl, hostFeatures: Object.values(hostFeatures) };
+        return (await identity.setRuntimeIdentity(given, { signal })).acknowledged ? "accepted" : "refused";
+      }),
+    getHealth: (signal) =>
+      ask("GetHealth", async () => {
+        const { state, reason, unavailableDependencies } = await control.getHealth({}, { signal });
+        return { verdict: fromWireHealth(state), reason, unavailableDependencies };
+      }),
+    shutdown: (graceMs, reason, signal) =>
+      ask("Shutdown", async () => {
+        const gracePeriodSeconds = Math.max(1, Math.ceil(graceMs / 1000));
+        const answer = await control.shutdown({ gracePeriodSeconds, reason }, { signal });
+        return answer.acknowledged ? "acknowledged" : "refused";
+      }),
+    connect: (signal) => connectOnly(address, where, signal),
+    getStatus: (path, signal) =>
+      new Promise((resolve, reject) => {
+        const onAnswer = (answer: http.IncomingMessage): void => {
+          answer.resume();
+          resolve(answer.statusCode ?? 0);
+        };
+        http
+          .get(`${base}${path}`, { ...request, signal }, onAnswer)
+          .on("error", (error) => reject(unreachable(error, `GET ${path}`, where)));
+      }),
+    close: () => {},
+  };
+}
+
+function requestOptions(address: Reachable): http.RequestOptions {
+  switch (address.kind) {
+    case "http":
+      return { agent: false };
+    case "unix":
+      return { agent: false, socketPath: address.path };
+    case "module":
+      // node:http asks `createConnection` only where no agent is given.
+      return { createConnection: () => address.connect() };
+  }
+}
+
+function connectOnly(address: Reachable, where: string, signal: AbortSignal): Promise<void> {
+  if (address.kind === "module") {
+    address.connect().destroy();
+    return Promise.resolve();
+  }
+  return new Promise((resolve, reject) => {
+    const socket =
+      address.kind === "unix"
+        ? net.connect({ path: address.path })
+        : net.connect({ host: hostOf(address.url), port: portOf(address.url) });
+    const end = (settle: () => void): void => {
+      signal.removeEventListener("abort", onAbort);
+      socket.destroy();
+      settle();
+    };
+    const onAbort = (): void => end(() => reject(signal.reason));
+    signal.addEventListener("abort", onAbort, { once: true });
+    socket.once("connect", () => end(resolve));
+    socket.once("error", (error) => end(() => reject(unreachable(error, "a connection", where))));
+  });
+}
+
+const hostOf = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, "");
+const portOf = (url: string): number => {
+  const { port, protocol } = new URL(url);
+  return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
+};
+
+function unreachable(cause: unknown, what: string, where: string): PluginHostError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new PluginHostError("PLUGIN_UNREACHABLE", `${what} at ${where} failed: ${why}`, { cause });
+}
+
+/** `"unimplemented"` if the plugin does not have the procedure; throws for every other failure. */
+function explain(error: unknown, what: string, where: string): "unimplemented" {
+  if (error instanceof PluginHostError) throw error;
+  const connectError = ConnectError.from(error);
+  const code = systemCode(connectError.cause) ?? systemCode(error);
+  // Something answers that is no HTTP/1.1 server, such as one for gRPC only.
+  if (code?.startsWith("HPE_")) return "unimplemented";
+  if (code !== undefined && code !== "ABORT_ERR") throw unreachable(connectError.cause ?? error, what, where);
+  if (connectError.code === Code.Unimplemented) return "unimplemented";
+  // A server that does not know the path or the method answers with whatever status it likes, in no protocol of ours.
+  if (connectError.code === Code.Unknown && /^(HTTP \d|unsupported content type)/.test(connectError.rawMessage)) {
+    return "unimplemented";
+  }
+  if (connectError.code === Code.Canceled) throw connectError;
+  if (connectError.code === Code.Unavailable) throw unreachable(error, what, where);
+  throw new PluginHostError("PLUGIN_PROTOCOL", `${what} at ${where} failed: ${connectError.message}`, { cause: error });
+}
+
+function systemCode(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}

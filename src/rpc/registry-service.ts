@@ -1,0 +1,128 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { ServiceState, type ServiceRegistry as WireRegistry } from "../gen/connectplugin/v1/registry_pb.js";
+import type { Clock } from "../internal/clock.js";
+import type { Registration, Revision } from "../model/catalog.js";
+import { formatRevision, parseRevision } from "../model/catalog.js";
+import { checkName } from "../model/limits.js";
+import type { Provider } from "../registry/provider.js";
+import type { ServiceRegistry } from "../registry/service-registry.js";
+import type { AggregateState, ServiceView } from "../registry/service-view.js";
+import { callerOf, callingPlugin } from "./caller.js";
+import { withHeartbeats } from "./heartbeats.js";
+
+/** Heartbeats that are wanted more often come this often. */
+const shortestHeartbeatMs = 1_000;
+
+/** What registering and discovering works on. */
+export interface RegistryPort {
+  readonly registry: ServiceRegistry;
+  readonly clock: Clock;
+  register(
+    runtimeId: string,
+    service: {
+      readonly type: string;
+      readonly version: string;
+      readonly path: string;
+      readonly metadata: Readonly<Record<string, string>>;
+    },
+    peerAddress: string,
+  ): Registration;
+  unregister(runtimeId: string, registrationId: string): void;
+  /** The plugin asked for a provider of `type`. */
+  discovered(runtimeId: string, type: string): void;
+  /** The plugin opened a watch of `type`; the result closes it again. */
+  watchOpened(runtimeId: string, type: string): () => void;
+  /** Aborted when the plugin is removed. */
+  goneSignal(runtimeId: string): AbortSignal;
+  /** The revision that the caller's view is taken at. */
+  revision(): Revision;
+}
+
+/** `connectplugin.v1.ServiceRegistry`. Every call needs the identity of the plugin that it acts for. */
+export const registryRpc = (port: RegistryPort): ServiceImpl<typeof WireRegistry> => ({
+  registerService(request, context) {
+    const { runtimeId } = callingPlugin(context);
+    const { serviceType: type, version, endpointPath: path, metadata } = request;
+    const { remoteAddress } = callerOf(context).connection;
+    return {
+      registrationId: port.register(runtimeId, { type, version, path, metadata }, remoteAddress).registrationId,
+    };
+  },
+
+  unregisterService(request, context) {
+    port.unregister(callingPlugin(context).runtimeId, request.registrationId);
+    return {};
+  },
+
+  discoverService(request, context) {
+    const { runtimeId } = callingPlugin(context);
+    const { minVersion } = request;
+    const type = checkName("service_type", request.serviceType);
+    port.discovered(runtimeId, type);
+    const provider = port.registry.discover(type, { minVersion, callerId: runtimeId });
+    return { endpoint: toEndpoint(provider), singleProvider: port.registry.isSingleProvider(type, minVersion) };
+  },
+
+  async *watchService(request, context) {
+    const { runtimeId } = callingPlugin(context);
+    const type = checkName("service_type", request.serviceType);
+    const wanted = request.heartbeatIntervalMs;
+    const heartbeatMs = wanted === 0 ? 0 : Math.max(shortestHeartbeatMs, wanted);
+    const end = new AbortController();
+    const stop = (): void => end.abort();
+    const gone = port.goneSignal(runtimeId);
+    if (gone.aborted || context.signal.aborted) stop();
+    gone.addEventListener("abort", stop, { once: true });
+    context.signal.addEventListener("abort", stop, { once: true });
+    const watchClosed = port.watchOpened(runtimeId, type);
+    try {
+      const views = port.registry.watch(type, {
+        minVersion: request.minVersion,
+        includeProviders: request.includeProviders,
+        resumeRevision: parseRevision(request.resumeRevision),
+        signal: end.signal,
+      });
+      for await (const view of withHeartbeats(views, port.clock, heartbeatMs, end.signal)) {
+        if (view !== "heartbeat") yield toEvent(view);
+        else yield { serviceType: type, heartbeat: true, revision: formatRevision(port.revision()) };
+      }
+    } finally {
+      gone.removeEventListener("abort", stop);
+      context.signal.removeEventListener("abort", stop);
+      watchClosed();
+    }
+  },
+});
+
+const toEndpoint = ({ registration }: Provider) => ({
+  providerId: registration.runtimeId,
+  version: registration.version,
+  endpointUrl: `/services/${registration.type}/${registration.runtimeId}`,
+  metadata: { ...registration.metadata },
+});
+
+const wireStates = {
+  available: ServiceState.AVAILABLE,
+  degraded: ServiceState.DEGRADED,
+  unavailable: ServiceState.UNAVAILABLE,
+} as const satisfies Record<AggregateState, ServiceState>;
+
+function toEvent(view: ServiceView) {
+  return {
+    serviceType: view.type,
+    state: wireStates[view.state],
+    revision: formatRevision(view.revision),
+    reason: view.reason,
+    ...(view.provider === undefined ? undefined : { endpoint: toEndpoint(view.provider) }),
+    providers: (view.providers ?? []).map(({ provider, state, reason }) => ({
+      endpoint: toEndpoint(provider),
+      state:
+        state === "healthy"
+          ? ServiceState.AVAILABLE
+          : state === "degraded"
+            ? ServiceState.DEGRADED
+            : ServiceState.UNAVAILABLE,
+      reason,
+    })),
+  };
+}

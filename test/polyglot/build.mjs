@@ -1,0 +1,34 @@
+// Builds the Go plugins into `.cache/` of the checkout, or the folder that TOOL_CACHE names; prints the folder with them.
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { delimiter, dirname, join, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, "../..");
+const goModule = join(here, "go");
+
+/** Generates the Go code of our protos and compiles the plugins. Quick if nothing has changed. */
+export function buildGoPlugins() {
+  const bin = join(resolve(process.env.TOOL_CACHE ?? join(root, ".cache")), "polyglot", "bin");
+  mkdirSync(bin, { recursive: true });
+  const env = { ...process.env, GOBIN: bin, GOFLAGS: "", PATH: `${bin}${delimiter}${process.env.PATH}` };
+  const run = (command, args, cwd) =>
+    execFileSync(command, args, { cwd, env, stdio: ["ignore", "inherit", "inherit"] });
+
+  run(
+    "go",
+    ["install", "google.golang.org/protobuf/cmd/protoc-gen-go", "connectrpc.com/connect/cmd/protoc-gen-connect-go"],
+    goModule,
+  );
+  const proto = ["proto/connectplugin", "test/support/proto/echo"].flatMap((path) => ["--path", join(root, path)]);
+  run(
+    join(root, "node_modules/.bin/buf"),
+    ["generate", root, "--template", join(goModule, "buf.gen.yaml"), "--output", goModule, ...proto],
+    root,
+  );
+  run("go", ["install", "./library-plugin", "./serve-plugin"], goModule);
+  return bin;
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) console.log(buildGoPlugins());

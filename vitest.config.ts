@@ -1,0 +1,24 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    // Tests and examples import the package by its name, as its users do; here the name stands for the sources.
+    alias: [
+      { find: /^connect-plugin-host$/, replacement: here("src/index.ts") },
+      { find: /^connect-plugin-host\/plugin$/, replacement: here("src/plugin/index.ts") },
+    ],
+  },
+  test: {
+    include: ["test/{unit,property,integration}/**/*.test.ts"],
+    // Processes rather than threads: tests start servers and child processes, and a crash shows which file it was.
+    pool: "forks",
+    maxWorkers: 2,
+    testTimeout: 10_000,
+    hookTimeout: 10_000,
+    restoreMocks: true,
+    unstubEnvs: true,
+  },
+});
