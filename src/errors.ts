@@ -29,6 +29,16 @@ export const errorCodes = {
   PLUGIN_PROTOCOL: "PLUGIN_PROTOCOL",
   /** The plugin's own code failed to start or refused its identity. */
   PLUGIN_FAILED: "PLUGIN_FAILED",
+  /** The plugin's process ended before it was ready, or while others counted on it; `details` has exit code, signal and last lines. */
+  PLUGIN_EXITED: "PLUGIN_EXITED",
+  /** There is no such program. */
+  COMMAND_NOT_FOUND: "COMMAND_NOT_FOUND",
+  /** The program is there, and the system cannot run it: its mode, its format, or the interpreter or loader that it needs. */
+  COMMAND_NOT_EXECUTABLE: "COMMAND_NOT_EXECUTABLE",
+  /** The program is built for another kind of machine or system. */
+  COMMAND_WRONG_ARCHITECTURE: "COMMAND_WRONG_ARCHITECTURE",
+  /** Other processes took every port that the host chose for a program. */
+  PORT_IN_USE: "PORT_IN_USE",
   /** The plugin reported or was seen unhealthy while it had to become healthy. */
   PLUGIN_NOT_HEALTHY: "PLUGIN_NOT_HEALTHY",
   /** What the plugin says of itself differs from what the caller declared for it. */

@@ -1,16 +1,19 @@
-import type { IncomingMessage } from "node:http";
+import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ConnectHandler } from "./http/connect-handler.js";
 import type { ConnectionInfo, RequestHead, ServerExchange } from "./http/exchange.js";
 import type { Authentication } from "./identity/authenticate.js";
 import { type Credentials, type PathPrefix, readCredentials, takePrefix } from "./identity/credentials.js";
-import { originRefusal } from "./identity/origin-guard.js";
+import { isAuthority, originRefusal } from "./identity/origin-guard.js";
+import { shown } from "./model/limits.js";
 import type { Principal } from "./model/principal.js";
 import type { IngressOptions } from "./options.js";
 import type { ConnectCode } from "./router/connect-code.js";
+import { targetOf } from "./router/path.js";
 import { detectProtocol } from "./router/protocol.js";
 import { sendError } from "./router/protocol-error.js";
 import { ServiceRouter } from "./router/router.js";
+import { upgradeHead } from "./router/upgrade.js";
 
 /** What the front hands requests to. */
 export interface HostFrontParts {
@@ -31,7 +34,7 @@ const connectionAuthentication = (principal: Principal): Authentication => ({ ki
 
 /**
  * Where every request to the host comes in: who is it, and which part of the host is it for. In this order: the host's own
- * procedures, its health pages, the router, exposed services.
+ * procedures, the router, the health pages, exposed services.
  */
 export class HostFront {
   readonly #parts: HostFrontParts;
@@ -44,7 +47,9 @@ export class HostFront {
 
   /** Who sends this exchange, as `handle` found it. */
   callerOf(exchange: ServerExchange): Authentication {
-    return this.#callers.get(exchange) ?? { kind: "refused", reason: "the request did not come through the front" };
+    const caller = this.#callers.get(exchange);
+    if (caller === undefined) throw new Error("the request did not come through the front");
+    return caller;
   }
 
   /** Answers one request in every case. */
@@ -52,7 +57,7 @@ export class HostFront {
     const { head } = exchange;
     const { router, procedures } = this.#parts;
     const guard = this.#refusal(head);
-    if (guard !== undefined) return refuse(exchange, "permission_denied", 403, guard);
+    if (guard !== undefined) return refuse(exchange, ...originStatus(head), guard);
     const prefix = takePrefix(head.target);
     if (prefix.target !== head.target) exchange.retarget(prefix.target);
     const authentication = this.#authenticate(head, prefix);
@@ -65,20 +70,37 @@ export class HostFront {
     if (this.#answerHealthPage(exchange)) return;
     const ingress = this.#ingressFor(head.target);
     if (ingress !== undefined) return this.#enter(exchange, ingress);
-    refuse(exchange, "unimplemented", 404, `nothing is served at ${pathOf(head.target)}`);
+    refuse(exchange, "unimplemented", 404, `nothing is served at ${shown(pathOf(head.target))}`);
   }
 
-  /** Takes a request to upgrade, such as WebSocket. */
+  /** Takes a request to upgrade, such as WebSocket. Never rejects; resolves when the connection is closed or refused. */
   async handleUpgrade(req: IncomingMessage, socket: Duplex, early: Buffer, connection: ConnectionInfo): Promise<void> {
-    const head = headOfUpgrade(req, connection);
-    const guard = this.#refusal(head);
-    if (guard !== undefined) return refuseUpgrade(socket, 403, guard);
-    const prefix = takePrefix(head.target);
+    // A server of somebody else hands over sockets that nobody listens to: an error would end the process.
+    socket.on("error", () => socket.destroy());
+    try {
+      await this.#routeUpgrade(req, socket, early, connection);
+    } catch {
+      refuseUpgrade(socket, 500, "internal error");
+    }
+  }
+
+  async #routeUpgrade(req: IncomingMessage, socket: Duplex, early: Buffer, connection: ConnectionInfo): Promise<void> {
+    const asSent = upgradeHead(req, connection);
+    const guard = this.#refusal(asSent);
+    if (guard !== undefined) return refuseUpgrade(socket, originStatus(asSent)[1], guard);
+    const prefix = takePrefix(asSent.target);
     req.url = prefix.target;
-    const authentication = this.#authenticate(head, prefix);
-    const routed = { ...head, target: prefix.target };
-    if (!ServiceRouter.accepts(routed)) return refuseUpgrade(socket, 404, "nothing is served there");
-    await this.#parts.router.handleUpgrade(req, socket, early, connection, toCaller(authentication));
+    const head = { ...asSent, target: prefix.target };
+    const { router } = this.#parts;
+    if (ServiceRouter.accepts(head)) {
+      return router.handleUpgrade(req, socket, early, connection, toCaller(this.#authenticate(head, prefix)));
+    }
+    const ingress = this.#ingressFor(head.target);
+    if (ingress === undefined) return refuseUpgrade(socket, 404, "nothing is served there");
+    const user = await admit(ingress, head);
+    if (user === undefined) return refuseUpgrade(socket, 401, signInFirst);
+    const target = targetOf(ingress.type, "any", restBehind(ingress, head.target));
+    await router.handleUpgrade(req, socket, early, connection, user, target);
   }
 
   #refusal(head: RequestHead): string | undefined {
@@ -103,14 +125,9 @@ export class HostFront {
   }
 
   async #enter(exchange: ServerExchange, ingress: IngressOptions): Promise<void> {
-    const { access, prefix, type } = ingress;
-    let user: string | undefined;
-    if (access !== "open") {
-      user = await access(exchange.head);
-      if (user === undefined) return refuse(exchange, "unauthenticated", 401, "this service needs you to sign in");
-    }
-    const rest = exchange.head.target.slice(prefix.length).replace(/^\/+/, "");
-    this.#parts.router.forwardTo(exchange, { kind: "ingress", user }, type, "any", rest);
+    const user = await admit(ingress, exchange.head);
+    if (user === undefined) return refuse(exchange, "unauthenticated", 401, signInFirst);
+    this.#parts.router.forwardTo(exchange, user, ingress.type, "any", restBehind(ingress, exchange.head.target));
   }
 
   /** `/health` and `/healthz`: the program runs. `/readyz`: it takes calls. */
@@ -139,23 +156,29 @@ function refuse(exchange: ServerExchange, code: ConnectCode, httpStatus: number,
   sendError(exchange, detectProtocol(exchange.head), { code, httpStatus, reason, retryAfterMs: undefined });
 }
 
-function refuseUpgrade(socket: Duplex, status: number, reason: string): void {
-  const body = `${reason}\n`;
-  const fields = `content-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}`;
-  socket.end(`HTTP/1.1 ${status} Refused\r\n${fields}\r\nconnection: close\r\n\r\n${body}`);
+/** How a request is refused whose `Host` or `Origin` is not accepted. */
+const originStatus = ({ authority }: RequestHead): [ConnectCode, number] =>
+  isAuthority(authority) ? ["permission_denied", 403] : ["invalid_argument", 400];
+
+const signInFirst = "this service needs you to sign in";
+
+/** The principal for a request to an exposed service; undefined if its user may not call. */
+async function admit({ access }: IngressOptions, head: RequestHead): Promise<Principal | undefined> {
+  if (access === "open") return { kind: "ingress", user: undefined };
+  const user = await access(head);
+  // An empty name is no name: `return req.header("x-user") ?? ""` must not let everybody in.
+  return typeof user === "string" && user !== "" ? { kind: "ingress", user } : undefined;
 }
 
-function headOfUpgrade(req: IncomingMessage, connection: ConnectionInfo): RequestHead {
-  return {
-    method: req.method ?? "",
-    target: req.url ?? "",
-    authority: req.headers.host ?? "",
-    httpVersion: "1.1",
-    fields: [],
-    header: (name) => {
-      const value = req.headers[name];
-      return Array.isArray(value) ? value.join(", ") : value;
-    },
-    connection,
-  };
+/** What follows the prefix of an exposed service. */
+const restBehind = ({ prefix }: IngressOptions, target: string): string =>
+  target.slice(prefix.length).replace(/^\/+/, "");
+
+function refuseUpgrade(socket: Duplex, status: number, reason: string): void {
+  if (!socket.writable) return void socket.destroy();
+  const body = `${reason}\n`;
+  const fields = `content-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}`;
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fields}\r\nconnection: close\r\n\r\n${body}`);
+  // Bytes that nobody reads would turn the end into a reset, which can destroy the answer on its way.
+  socket.resume();
 }

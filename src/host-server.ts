@@ -92,8 +92,12 @@ export class HostServer {
 
   /** Who may join now. */
   admissionPolicy(): AdmissionPolicy {
-    if (this.#options.allowOpenAdmission) return "open";
-    return this.#listening.kind === "tcp" && !this.#listening.isLoopback ? "join-token" : "local";
+    const { allowOpenAdmission, publicUrl } = this.#options;
+    if (allowOpenAdmission) return "open";
+    // With a public URL somebody passes requests on to this machine: that they come over loopback says nothing then.
+    const isPublic = publicUrl !== undefined && !isLoopbackHost(new URL(publicUrl).hostname);
+    const isOpenToOthers = this.#listening.kind === "tcp" && !this.#listening.isLoopback;
+    return isPublic || isOpenToOthers ? "join-token" : "local";
   }
 
   /** A connection in memory to this host. With a principal, that is who is at the other end, whatever its requests say. */

@@ -8,7 +8,7 @@ import type { Catalog } from "./registry/catalog.js";
 import type { ServiceRegistry } from "./registry/service-registry.js";
 import type { RouteLookup, RouteProvider, RouterView, TrafficObserver } from "./router/router-view.js";
 
-const retryAfterMs = 1_000;
+const defaultRetryAfterMs = 1_000;
 
 /** What the router sees of the host is made of these. */
 export interface HostViewParts {
@@ -23,6 +23,7 @@ export interface HostViewParts {
 /** The router's questions, answered from the visible state. */
 export function createRouterView(parts: HostViewParts): RouterView {
   const { catalog, registry, directory, options, rates } = parts;
+  const retryAfterMs = options.router?.retryAfterMs ?? defaultRetryAfterMs;
   const found = (runtimeId: RuntimeId, provider: Omit<RouteProvider, "inFlight">): RouteLookup => {
     const live = directory.get(runtimeId);
     if (live === undefined) return { kind: "not-found", message: `${runtimeId} is gone` };
@@ -57,9 +58,13 @@ export function createRouterView(parts: HostViewParts): RouterView {
     },
     refusal(caller, { plugin }, serviceType, method) {
       const { runtimeId, selfId } = plugin;
-      return options.authorize?.({ caller, provider: { runtimeId, selfId }, serviceType, method });
+      const verdict: unknown = options.authorize?.({ caller, provider: { runtimeId, selfId }, serviceType, method });
+      if (verdict === undefined || typeof verdict === "string") return verdict;
+      // Such as the promise of an async function, which would be taken for a yes or for a no by accident.
+      return "the host's authorize function must return a text or undefined";
     },
-    takeRate: (caller) => rates?.take(principalId(caller)) ?? 0,
+    // The program that embeds the host set the limit for others.
+    takeRate: (caller) => (caller.kind === "host" ? 0 : (rates?.take(principalId(caller)) ?? 0)),
   };
 }
 

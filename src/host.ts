@@ -1,5 +1,8 @@
 import type { Duplex } from "node:stream";
+import { AdminListener } from "./admin-listener.js";
+import { createAdminPort } from "./admin-port.js";
 import { DependencyGraph } from "./graph/dependency-graph.js";
+import { PluginHostError } from "./errors.js";
 import { projectGraph } from "./graph-projection.js";
 import { HealthMonitor } from "./health/health-monitor.js";
 import { HostFront } from "./host-front.js";
@@ -7,13 +10,16 @@ import { HostServer } from "./host-server.js";
 import { createRouterView, createTrafficObserver } from "./host-view.js";
 import type { ServerExchange } from "./http/exchange.js";
 import type { ListenTarget } from "./http/one-port-server.js";
-import { admissionRefusal, isLoopbackAddress, isLoopbackHost } from "./identity/admission.js";
+import { admissionRefusal } from "./identity/admission.js";
 import { createAuthenticator } from "./identity/authenticate.js";
+import { baseUrlRefusal } from "./identity/base-url-policy.js";
 import { IdentityStore } from "./identity/identity-store.js";
 import type { Clock, Timer } from "./internal/clock.js";
 import { Emitter } from "./internal/emitter.js";
 import { randomHex } from "./internal/ids.js";
 import { TokenBuckets } from "./internal/token-bucket.js";
+import { LaunchNonces } from "./launch/launch-nonces.js";
+import { ProcessPorts } from "./launch/process-ports.js";
 import { checkDeclaration } from "./lifecycle/declaration-check.js";
 import { dialAgain } from "./lifecycle/dial-again.js";
 import { Lifecycle } from "./lifecycle/lifecycle.js";
@@ -22,7 +28,6 @@ import { PluginDirectory } from "./lifecycle/plugin-directory.js";
 import type { StartSpec } from "./lifecycle/plugin-start.js";
 import type { Dependencies, LifecyclePorts } from "./lifecycle/ports.js";
 import { SelfRegistration } from "./lifecycle/self-registration.js";
-import type { PluginAddress } from "./model/address.js";
 import type { RuntimeId } from "./model/catalog.js";
 import type { PluginDeclaration } from "./model/declarations.js";
 import type { PlatformEvents } from "./model/platform-events.js";
@@ -48,6 +53,7 @@ export class Host {
   readonly lifecycle: Lifecycle;
   readonly front: HostFront;
   readonly sources: SourceContext;
+  readonly dependencies: Dependencies;
   readonly #options: ResolvedOptions;
   readonly #catalog: Catalog;
   readonly #identities: IdentityStore;
@@ -55,7 +61,9 @@ export class Host {
   readonly #router: ServiceRouter;
   readonly #server: HostServer;
   readonly #inFlightListeners = new Set<(runtimeId: RuntimeId) => void>();
+  readonly #adminListeners: AdminListener[] = [];
   readonly #stopped = new AbortController();
+  readonly #nonces = new LaunchNonces();
   #sweep: Timer | undefined;
 
   constructor(options: ResolvedOptions) {
@@ -78,6 +86,7 @@ export class Host {
       },
       onSelectionError: (error, type) => this.#warn(`the selection function for ${type} failed`, error),
     });
+    this.dependencies = this.#dependencies();
     const ports = this.#lifecyclePorts();
     const { aliasLifeMs, maxRegistrationsPerPlugin } = options;
     this.directory = new PluginDirectory({ ports, aliasLifeMs, maxRegistrationsPerPlugin });
@@ -85,7 +94,7 @@ export class Host {
     this.#selfRegistration = new SelfRegistration({
       ports,
       directory,
-      baseUrlRefusal: (address, peer) => this.#baseUrlRefusal(address, peer),
+      baseUrlRefusal: (address, peer) => baseUrlRefusal(options.baseUrls, address, peer),
     });
     this.lifecycle = new Lifecycle({ ports, directory, selfRegistration: this.#selfRegistration });
     this.#router = this.#createRouter();
@@ -100,6 +109,13 @@ export class Host {
       limits: options.limits,
       hostUrl: () => this.#server.url() ?? "http://host.invalid",
       connectHost: () => this.connect(),
+      processes: {
+        clock: this.clock,
+        nonces: this.#nonces,
+        ports: new ProcessPorts(),
+        hostUrlFor: (address) => this.#server.urlFor(address),
+        environment: process.env,
+      },
     };
     this.#sweepLater();
   }
@@ -125,6 +141,20 @@ export class Host {
       if (exchange.responded) exchange.abort();
       else exchange.respond(500, [], true);
     }
+  }
+
+  /** Opens the admin service on a listener of its own. Resolves with its URL. */
+  async listenAdmin(target: ListenTarget): Promise<string> {
+    const listener = new AdminListener({
+      admin: createAdminPort(this),
+      adminToken: this.#options.adminToken,
+      identities: this.#identities,
+      clock: this.clock,
+      onError: (error) => this.#warn("an admin request failed inside the host", error),
+    });
+    const url = await listener.listen(target);
+    this.#adminListeners.push(listener);
+    return url;
   }
 
   /** What a plugin says of itself before it is added; undefined if it cannot say. */
@@ -162,7 +192,8 @@ export class Host {
     this.#sweep?.cancel();
     this.registry.close();
     this.directory.close();
-    await this.#server.close(Math.max(0, endsAt - this.clock.monotonic()));
+    const leftMs = Math.max(0, endsAt - this.clock.monotonic());
+    await Promise.all([this.#server.close(leftMs), ...this.#adminListeners.map((listener) => listener.close(leftMs))]);
     this.#router.close();
   }
 
@@ -172,7 +203,7 @@ export class Host {
       clock: this.clock,
       state: this.#catalog,
       identities: this.#identities,
-      dependencies: this.#dependencies(),
+      dependencies: this.dependencies,
       openRemote: (address) => {
         if (address.kind === "external") throw new Error("a plugin without an address cannot be asked");
         return openPluginRemote(address, this.#cookie());
@@ -197,8 +228,9 @@ export class Host {
       impact: (runtimeId) => this.graph.impact(runtimeId),
       cycleWith: (node) => this.graph.cycleWith([node])?.names,
       missingAfterReplace: (runtimeId, provides) => this.graph.missingAfterReplace(runtimeId, provides),
-      problemWith: ({ type, minVersion }) => {
-        const result = this.registry.find(type, { minVersion, strategyOverride: "first" });
+      problemWith: ({ type, minVersion }, except) => {
+        const exclude = except === undefined ? undefined : new Set([except]);
+        const result = this.registry.find(type, { minVersion, exclude, strategyOverride: "first" });
         return result.kind === "found" ? undefined : result.message;
       },
     };
@@ -226,7 +258,7 @@ export class Host {
   }
 
   #createFront(): HostFront {
-    const { joinToken, magicCookie, appProtocolVersion, publicUrl, ingress } = this.#options;
+    const { joinToken, adminToken, magicCookie, appProtocolVersion, publicUrl, ingress } = this.#options;
     const { directory } = this;
     const seen = (runtimeId: RuntimeId): LivePlugin | undefined => {
       const plugin = directory.get(runtimeId);
@@ -246,7 +278,8 @@ export class Host {
         serverVersion: `connect-plugin-host/${libraryVersion}`,
         admissionRefusal: (principal, connection) =>
           admissionRefusal(this.#server.admissionPolicy(), principal, connection),
-        join: (selfId, selfVersion, baseUrl) => this.#selfRegistration.join(selfId, selfVersion, baseUrl),
+        join: (...who) => this.#selfRegistration.join(...who),
+        refused: (launchId, refusal) => this.#selfRegistration.refused(launchId, refusal),
         renew: (runtimeId) => this.#identities.rotate(runtimeId),
       },
       registry: {
@@ -276,28 +309,31 @@ export class Host {
         isServing: () => !this.lifecycle.isStopping,
         stopped: this.#stopped.signal,
       },
+      admin: adminToken === undefined ? undefined : createAdminPort(this),
+    });
+    const authenticate = createAuthenticator({
+      identities: this.#identities,
+      launchOf: (nonce) => this.#nonces.launchOf(nonce),
+      joinToken,
+      adminToken,
     });
     const front: HostFront = new HostFront({
       router: this.#router,
       procedures,
-      authenticate: createAuthenticator({ identities: this.#identities, launchOf: () => undefined, joinToken }),
+      authenticate: (credentials) => {
+        const found = authenticate(credentials);
+        if (found.kind === "refused" && found.otherwise.kind === "launch") {
+          const refusal = new PluginHostError("UNAUTHENTICATED", found.reason);
+          this.#selfRegistration.refused(found.otherwise.launchId, refusal);
+        }
+        return found;
+      },
       ingress,
       publicAuthority: publicUrl === undefined ? undefined : new URL(publicUrl).host.toLowerCase(),
       isLoopback: (connection) => this.#server.isLoopback(connection),
       notReady: () => (this.lifecycle.isStopping ? "stopping" : undefined),
     });
     return front;
-  }
-
-  #baseUrlRefusal(address: PluginAddress, peerAddress: string): string | undefined {
-    if (this.#options.baseUrls === "any" || address.kind !== "http") return undefined;
-    const { hostname } = new URL(address.url);
-    if (isLoopbackHost(hostname)) {
-      const isLocal = peerAddress === "" || isLoopbackAddress(peerAddress);
-      return isLocal ? undefined : "is a loopback address, but the plugin calls from another machine";
-    }
-    if (hostname.replace(/^\[|\]$/g, "") === peerAddress) return undefined;
-    return `must be on loopback or at the address that the plugin calls from (${peerAddress || "this machine"}); the option baseUrls widens that`;
   }
 
   /** Groups of plugins, those that nothing depends on last. */

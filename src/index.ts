@@ -16,6 +16,7 @@ export type {
   IngressOptions,
   PlatformOptions,
 } from "./options.js";
+export type { OperationToPlan, Plan } from "./plan.js";
 export { Platform, type RemovePluginOptions, type ReplacePluginSpec } from "./platform.js";
 export type { DeclaredPlugin, PluginSource, PluginSpec } from "./plugin-source.js";
 export type { PluginView } from "./plugin-view.js";

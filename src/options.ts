@@ -1,13 +1,26 @@
-import { invalid, PluginHostError } from "./errors.js";
 import type { RequestHead } from "./http/exchange.js";
-import type { HttpServerLimits } from "./http/server-limits.js";
+import { type HttpServerLimits, resolveServerLimits } from "./http/server-limits.js";
+import type { BaseUrlPolicy } from "./identity/base-url-policy.js";
 import { type Clock, systemClock } from "./internal/clock.js";
 import type { Rate } from "./internal/token-bucket.js";
 import type { StepLimits } from "./lifecycle/limits.js";
 import type { RuntimeId } from "./model/catalog.js";
-import { checkName, checkNumber } from "./model/limits.js";
+import { checkNumber } from "./model/limits.js";
 import type { Principal } from "./model/principal.js";
-import type { RouterOptions } from "./router/options.js";
+import {
+  checkBoolean,
+  checkClock,
+  checkCookie,
+  checkFunction,
+  checkIngress,
+  checkNames,
+  checkOneOf,
+  checkPublicUrl,
+  checkRate,
+  checkSecret,
+  checkWhole,
+} from "./option-checks.js";
+import { type RouterOptions, resolveRouterOptions } from "./router/options.js";
 
 /** A call on which a platform's `authorize` decides. */
 export interface CallToAuthorize {
@@ -55,10 +68,19 @@ export interface HealthOptions {
 
 /** Settings of a {@link Platform}. All of them have defaults; the object is read once and never written to. */
 export interface PlatformOptions {
-  /** Where plugins and callers reach the host if that is not where it listens, such as `https://plugins.example.org/host`. */
+  /**
+   * Where plugins and callers reach the host if that is not where it listens, such as `https://plugins.example.org/host`.
+   * If that is beyond loopback, joining needs `joinToken` (or `allowOpenAdmission`) wherever the host listens: whoever
+   * passes requests on to it does so for everybody.
+   */
   readonly publicUrl?: string;
   /** Token that admits new plugins. Needed where the host listens beyond loopback. */
   readonly joinToken?: string;
+  /**
+   * Turns the admin service on, for whoever sends this token as `Authorization: Bearer`. At least 16 characters. The
+   * admin's own listener (`listenAdmin`) may be opened with or without it. @default the admin service is off on the host's port
+   */
+  readonly adminToken?: string;
   /** Admit anyone who reaches the host, also beyond loopback. @default false */
   readonly allowOpenAdmission?: boolean;
   /** The handshake's cookie, which tells a plugin's program that it speaks to a host of its kind. No secret. */
@@ -76,7 +98,7 @@ export interface PlatformOptions {
   /** How long the id of a replaced plugin keeps answering at most. @default 1 h */
   readonly aliasLifeMs?: number;
   /** Where plugins that register by themselves may say that they listen. @default "peer-or-loopback" */
-  readonly baseUrls?: "peer-or-loopback" | "any";
+  readonly baseUrls?: BaseUrlPolicy;
   readonly health?: HealthOptions;
   /** Time limits of the steps of add, remove and replace. */
   readonly limits?: Partial<StepLimits>;
@@ -86,7 +108,10 @@ export interface PlatformOptions {
   readonly ingress?: readonly IngressOptions[];
   /** Undefined if the call may pass, otherwise the reason why not. Synchronous; called for each call. @default all may */
   readonly authorize?: (call: CallToAuthorize) => string | undefined;
-  /** Calls that one caller may make. @default no limit */
+  /**
+   * Calls that one caller may make: each plugin, each named user of an exposed service, and all unnamed users together.
+   * The host's own code is not counted. @default no limit
+   */
   readonly callerRate?: Rate;
   /** How long `stop` may take. @default 10_000 */
   readonly stopBudgetMs?: number;
@@ -94,7 +119,7 @@ export interface PlatformOptions {
   readonly clock?: Clock;
 }
 
-type Optional = "publicUrl" | "joinToken" | "authorize" | "callerRate" | "router" | "server";
+type Optional = "publicUrl" | "joinToken" | "adminToken" | "authorize" | "callerRate" | "router" | "server";
 
 /** Options with all defaults filled in. */
 export type ResolvedOptions = Readonly<
@@ -108,50 +133,95 @@ export type ResolvedOptions = Readonly<
 
 const hourMs = 3_600_000;
 
+const optionNames = [
+  "publicUrl",
+  "joinToken",
+  "adminToken",
+  "allowOpenAdmission",
+  "magicCookie",
+  "appProtocolVersion",
+  "tokenTtlMs",
+  "tokenOverlapMs",
+  "maxIdentities",
+  "maxRegistrationsPerPlugin",
+  "aliasLifeMs",
+  "baseUrls",
+  "health",
+  "limits",
+  "router",
+  "server",
+  "ingress",
+  "authorize",
+  "callerRate",
+  "stopBudgetMs",
+  "clock",
+] as const satisfies readonly (keyof PlatformOptions)[];
+
+const defaultCookie = Object.freeze({ key: "CONNECT_PLUGIN", value: "d3f40b3c2e1a5f8b9c4d7e6a1b2c3d4e" });
+
 /** Checks the options, fills in the defaults and freezes the result. @throws PluginHostError `INVALID_ARGUMENT` */
 export function resolveOptions(given: PlatformOptions): ResolvedOptions {
-  const { health = {}, callerRate, joinToken, publicUrl } = given;
-  if (joinToken !== undefined && !/^[A-Za-z0-9_-]{8,256}$/.test(joinToken)) {
-    throw invalid("joinToken", 'must be 8 to 256 letters, digits, "-" or "_", so that it fits in a URL\'s path');
-  }
-  if (callerRate !== undefined) {
-    checkNumber("callerRate.perSecond", callerRate.perSecond, Number.MIN_VALUE);
-    checkNumber("callerRate.burst", callerRate.burst, 1);
-  }
+  checkNames("options", given, optionNames);
+  const { router, server } = given;
+  // Their parts resolve them again; here they are checked under the names that they have among these options.
+  resolveServerLimits(server, "server");
+  resolveRouterOptions(router);
   return Object.freeze({
-    publicUrl: publicUrl === undefined ? undefined : checkPublicUrl(publicUrl),
-    joinToken,
-    allowOpenAdmission: given.allowOpenAdmission ?? false,
-    magicCookie: Object.freeze(
-      given.magicCookie ?? { key: "CONNECT_PLUGIN", value: "d3f40b3c2e1a5f8b9c4d7e6a1b2c3d4e" },
+    publicUrl: checkPublicUrl(given.publicUrl),
+    joinToken: checkSecret(
+      "joinToken",
+      given.joinToken,
+      /^[A-Za-z0-9_-]{8,256}$/,
+      '8 to 256 letters, digits, "-" or "_", so that it fits in a URL\'s path',
     ),
-    appProtocolVersion: checkNumber("appProtocolVersion", given.appProtocolVersion ?? 1, 0, 2 ** 31 - 1),
+    adminToken: checkSecret(
+      "adminToken",
+      given.adminToken,
+      /^[\x21-\x7e]{16,256}$/,
+      "16 to 256 visible ASCII characters",
+    ),
+    allowOpenAdmission: checkBoolean("allowOpenAdmission", given.allowOpenAdmission ?? false),
+    magicCookie: checkCookie("magicCookie", given.magicCookie ?? defaultCookie),
+    appProtocolVersion: checkWhole("appProtocolVersion", given.appProtocolVersion ?? 1, 0, 2 ** 31 - 1),
     tokenTtlMs: checkNumber("tokenTtlMs", given.tokenTtlMs ?? 24 * hourMs, 1),
     tokenOverlapMs: checkNumber("tokenOverlapMs", given.tokenOverlapMs ?? 60_000, 0),
     maxIdentities: checkNumber("maxIdentities", given.maxIdentities ?? 100_000, 1),
     maxRegistrationsPerPlugin: checkNumber("maxRegistrationsPerPlugin", given.maxRegistrationsPerPlugin ?? 1_000, 1),
     aliasLifeMs: checkNumber("aliasLifeMs", given.aliasLifeMs ?? hourMs, 0),
     baseUrls: checkOneOf("baseUrls", given.baseUrls ?? "peer-or-loopback", ["peer-or-loopback", "any"] as const),
-    health: Object.freeze({
-      intervalMs: checkNumber("health.intervalMs", health.intervalMs ?? 10_000, 1),
-      timeoutMs: checkNumber("health.timeoutMs", health.timeoutMs ?? 2_000, 1),
-      retryMs: checkNumber("health.retryMs", health.retryMs ?? 250, 1),
-      startGraceMs: checkNumber("health.startGraceMs", health.startGraceMs ?? 5_000, 0),
-      fallThreshold: checkNumber("health.fallThreshold", health.fallThreshold ?? 3, 1),
-      riseThreshold: checkNumber("health.riseThreshold", health.riseThreshold ?? 2, 1),
-      ejectAfterFailures: checkNumber("health.ejectAfterFailures", health.ejectAfterFailures ?? 5, 1),
-      ejectMs: checkNumber("health.ejectMs", health.ejectMs ?? 1_000, 1),
-      maxEjectMs: checkNumber("health.maxEjectMs", health.maxEjectMs ?? 30_000, 1),
-    }),
+    health: resolveHealth(given.health),
     limits: resolveLimits("limits", given.limits),
-    router: given.router,
-    server: given.server,
-    ingress: Object.freeze((given.ingress ?? []).map(checkIngress).sort((a, b) => b.prefix.length - a.prefix.length)),
-    authorize: given.authorize,
-    callerRate,
+    router: router === undefined ? undefined : Object.freeze({ ...router }),
+    server: server === undefined ? undefined : Object.freeze({ ...server }),
+    ingress: checkIngress("ingress", given.ingress ?? []),
+    authorize: checkFunction("authorize", given.authorize),
+    callerRate: checkRate("callerRate", given.callerRate),
     stopBudgetMs: checkNumber("stopBudgetMs", given.stopBudgetMs ?? 10_000, 0),
-    clock: given.clock ?? systemClock,
+    clock: checkClock("clock", given.clock ?? systemClock),
   });
+}
+
+/** Lowest allowed value and default of each. */
+const healthNumbers: Readonly<Record<keyof HealthOptions, readonly [min: number, fallback: number]>> = {
+  intervalMs: [1, 10_000],
+  timeoutMs: [1, 2_000],
+  retryMs: [1, 250],
+  startGraceMs: [0, 5_000],
+  fallThreshold: [1, 3],
+  riseThreshold: [1, 2],
+  ejectAfterFailures: [1, 5],
+  ejectMs: [1, 1_000],
+  maxEjectMs: [1, 30_000],
+};
+
+function resolveHealth(given: HealthOptions = {}): Required<HealthOptions> {
+  const names = Object.keys(healthNumbers) as (keyof HealthOptions)[];
+  checkNames("health", given, names);
+  const resolved = names.map((name) => {
+    const [min, fallback] = healthNumbers[name];
+    return [name, checkNumber(`health.${name}`, given[name] ?? fallback, min)] as const;
+  });
+  return Object.freeze(Object.fromEntries(resolved) as unknown as Required<HealthOptions>);
 }
 
 const defaultLimits: StepLimits = Object.freeze({
@@ -166,44 +236,11 @@ const defaultLimits: StepLimits = Object.freeze({
 
 /** Fills in what `given` leaves open. @throws PluginHostError `INVALID_ARGUMENT` */
 export function resolveLimits(field: string, given: Partial<StepLimits> = {}, base = defaultLimits): StepLimits {
+  checkNames(field, given, Object.keys(base));
   const limits = { ...base };
   for (const name of Object.keys(base) as (keyof StepLimits)[]) {
     const value = given[name];
     if (value !== undefined) limits[name as "drainMs"] = checkNumber(`${field}.${name}`, value, 0);
   }
   return Object.freeze(limits);
-}
-
-function checkOneOf<T extends string>(field: string, value: T, allowed: readonly T[]): T {
-  if (!allowed.includes(value))
-    throw invalid(field, `must be one of ${allowed.join(", ")}, got ${JSON.stringify(value)}`);
-  return value;
-}
-
-function checkPublicUrl(text: string): string {
-  let url: URL;
-  try {
-    url = new URL(text);
-  } catch (cause) {
-    throw new PluginHostError("INVALID_ARGUMENT", `publicUrl must be a URL, got ${JSON.stringify(text)}`, {
-      field: "publicUrl",
-      cause,
-    });
-  }
-  if (!/^https?:$/.test(url.protocol) || url.search !== "" || url.hash !== "") {
-    throw invalid("publicUrl", `must be an http or https URL without query and fragment, got ${JSON.stringify(text)}`);
-  }
-  return `${url.origin}${url.pathname.replace(/\/+$/, "")}`;
-}
-
-function checkIngress({ prefix, type, access }: IngressOptions, index: number): IngressOptions {
-  const field = `ingress[${index}]`;
-  if (!/^\/[\x21-\x7e]*$/.test(prefix) || /[?#%\\]|\/\/|\.\./.test(prefix)) {
-    throw invalid(`${field}.prefix`, `must be a plain path that begins with "/", got ${JSON.stringify(prefix)}`);
-  }
-  checkName(`${field}.type`, type);
-  if (access !== "open" && typeof access !== "function") {
-    throw invalid(`${field}.access`, 'must be "open" or a function that checks a request');
-  }
-  return Object.freeze({ prefix: prefix.replace(/\/+$/, ""), type, access });
 }

@@ -16,6 +16,7 @@ import type { Impact } from "./lifecycle/ports.js";
 import type { RuntimeId } from "./model/catalog.js";
 import type { PlatformEvents } from "./model/platform-events.js";
 import { type PlatformOptions, resolveLimits, resolveOptions } from "./options.js";
+import { type OperationToPlan, type Plan, planOperation, toPlannedOperation } from "./plan.js";
 import { type PluginSpec, toStartSpec } from "./plugin-source.js";
 import { type PluginView, viewOf } from "./plugin-view.js";
 import type { ServiceRegistry } from "./registry/service-registry.js";
@@ -70,6 +71,29 @@ export class Platform {
   async listen(target: ListenTarget = { port: 0 }): Promise<void> {
     this.#assertRunning();
     await this.#host.listen(target);
+  }
+
+  /**
+   * Opens the admin service on a listener of its own: a Unix socket, which gets mode 0600 and needs no token, or a TCP
+   * port, which needs `adminToken`. Resolves with its URL.
+   *
+   * @throws PluginHostError `LISTEN_REFUSED`, `HOST_STOPPED`; Node's own error if the port cannot be had
+   */
+  async listenAdmin(target: ListenTarget): Promise<string> {
+    this.#assertRunning();
+    return this.#host.listenAdmin(target);
+  }
+
+  /**
+   * Thinks an operation through without doing anything: its steps, who would break, and why it would fail.
+   *
+   * @throws PluginHostError `PLUGIN_NOT_FOUND`, `INVALID_ARGUMENT`
+   */
+  plan(operation: OperationToPlan): Plan {
+    return planOperation(toPlannedOperation(operation), {
+      dependencies: this.#host.dependencies,
+      committed: (runtimeId) => this.#host.directory.committed(runtimeId),
+    });
   }
 
   /**

@@ -19,6 +19,8 @@ export interface PluginView {
   readonly requires: readonly ServiceDependency[];
   /** Where the host reaches it; undefined for a module, and for a plugin that did not say. */
   readonly endpointUrl: string | undefined;
+  /** Of a program that the host started; undefined for everything else. */
+  readonly pid: number | undefined;
   /** Milliseconds since 1970. */
   readonly startTime: number;
   /** Calls that it is working on. */
@@ -40,6 +42,7 @@ export function viewOf(plugin: LivePlugin): PluginView {
     provides: [...plugin.registrations.values()].map(({ type, version, path }) => ({ type, version, path })),
     requires: [...plugin.requires],
     endpointUrl: address.kind === "http" ? address.url : address.kind === "unix" ? `unix:${address.path}` : undefined,
+    pid: plugin.launched?.pid,
     startTime: plugin.record().startedAt,
     inFlight: plugin.inFlight.count,
   });

@@ -10,6 +10,7 @@ export class HealthMonitor {
   readonly #options: HealthMonitorOptions;
   readonly #tracker: HealthTracker;
   #poller: HealthPoller | undefined;
+  #closed = false;
 
   constructor(options: HealthMonitorOptions) {
     this.#options = options;
@@ -23,6 +24,8 @@ export class HealthMonitor {
   /** Starts polling with `poll`, the first time at once; takes the place of an earlier poll. */
   startPolling(poll: (signal: AbortSignal) => Promise<PollResult>): void {
     this.#poller?.close();
+    // Whoever is still about to begin must not leave a timer behind.
+    if (this.#closed) return;
     this.#poller = new HealthPoller({
       ...this.#options,
       poll,
@@ -55,6 +58,7 @@ export class HealthMonitor {
 
   /** Cancels all timers and polls. Idempotent. */
   close(): void {
+    this.#closed = true;
     this.#poller?.close();
     this.#tracker.close();
   }

@@ -33,6 +33,7 @@ export class HealthTracker {
   #trafficFailures = 0;
   #ejections = 0;
   #ejection: Timer | undefined;
+  #closed = false;
 
   constructor(options: HealthTrackerOptions) {
     this.#options = options;
@@ -42,11 +43,6 @@ export class HealthTracker {
 
   get current(): Health {
     return this.#current;
-  }
-
-  /** Whether the plugin itself has ever reported. */
-  get hasReported(): boolean {
-    return this.#opinions.reported !== undefined;
   }
 
   /** The plugin says so itself. The last report counts until the next one. */
@@ -73,17 +69,16 @@ export class HealthTracker {
   /** A poll failed. `fallThreshold` of them in a row count; a plugin that was never seen stays unready. */
   pollFailed(reason: string): void {
     this.#pollSuccesses = 0;
-    const starting = this.#options.clock.monotonic() - this.#createdAt < this.#options.startGraceMs;
-    if (starting && this.#opinions.polled === undefined) {
+    const { polled, reported } = this.#opinions;
+    if (polled === undefined && reported === undefined) {
+      // Never seen, so there is nothing to fall from; the reason tells what is in its way.
       if (this.#current.state === "unready") this.#update({ ...this.#current, reason });
       return;
     }
+    const starting = this.#options.clock.monotonic() - this.#createdAt < this.#options.startGraceMs;
+    if (starting && polled === undefined) return;
     this.#pollFailures += 1;
     if (this.#pollFailures < this.#options.fallThreshold) return;
-    if (this.#current.state === "unready") {
-      this.#update({ ...this.#current, reason });
-      return;
-    }
     this.#set({ ...this.#opinions, polled: { verdict: "unhealthy", reason } });
   }
 
@@ -98,7 +93,7 @@ export class HealthTracker {
 
   /** A call could not reach the plugin, or the plugin broke it. */
   callFailed(reason: string): void {
-    if (this.#ejection !== undefined) return;
+    if (this.#ejection !== undefined || this.#closed) return;
     this.#trafficFailures += 1;
     // After an ejection one failed trial is enough.
     const limit = this.#ejections > 0 ? 1 : this.#options.ejectAfterFailures;
@@ -118,8 +113,9 @@ export class HealthTracker {
     this.#set({ ...this.#opinions, exit: { verdict: "unhealthy", reason } });
   }
 
-  /** Cancels timers. The tracker must not be used afterwards. */
+  /** Cancels timers; what comes afterwards changes nothing. */
   close(): void {
+    this.#closed = true;
     this.#ejection?.cancel();
     this.#ejection = undefined;
   }
@@ -131,6 +127,7 @@ export class HealthTracker {
   }
 
   #update(next: Health): void {
+    if (this.#closed) return;
     const before = this.#current;
     const sameState = next.state === before.state;
     const same =

@@ -117,6 +117,8 @@ export class Http2Exchange extends BaseExchange {
     if (isBodyless(status)) this.#sink ??= sink();
     if (endOfAnswer || this.#sink !== undefined) return this.#respondWithHeadOnly(headers);
     this.#trailersFollow = true;
+    // Node's compatibility objects on the same stream would send trailers of their own, and only one set can be sent.
+    stream.removeAllListeners("wantTrailers");
     stream.on("wantTrailers", () => this.#sendTrailers());
     stream.respond(headers, { waitForTrailers: true });
   }

@@ -4,6 +4,10 @@ import { Duplex } from "node:stream";
 // node:http2 sends at once, because a session does not read while it writes: two of them would wait for each other.
 const bufferBytes = 1024 * 1024;
 
+// node:http's client stops to tell its writers of `drain` once the whole answer has come. Over TCP that is rarely seen,
+// since the kernel takes what is written at once; so here a writer is not asked to wait for what is taken a tick later.
+const writeBufferBytes = 256 * 1024;
+
 type Done = (error?: Error | null) => void;
 
 class MemorySocket extends Duplex {
@@ -12,7 +16,7 @@ class MemorySocket extends Duplex {
   #taken: Done | undefined;
 
   constructor() {
-    super({ readableHighWaterMark: bufferBytes });
+    super({ readableHighWaterMark: bufferBytes, writableHighWaterMark: writeBufferBytes });
   }
 
   static pair(): [MemorySocket, MemorySocket] {

@@ -18,8 +18,5 @@ export function mountedExchange(
   if (!("stream" in req) || req.httpVersionMajor !== 2) {
     return new Http1Exchange(req as IncomingMessage, res as ServerResponse, options);
   }
-  const { stream } = req;
-  // The compatibility object would send its own trailers, and only one set can be sent.
-  stream.removeAllListeners("wantTrailers");
-  return new Http2Exchange(stream, req.headers, req.rawHeaders, options);
+  return new Http2Exchange(req.stream, req.headers, req.rawHeaders, options);
 }

@@ -187,6 +187,9 @@ class Server implements OnePortServer {
 
   #serveHttp2(connection: ServerConnection): void {
     const { maxConcurrentStreams, streamWindowBytes, connectionWindowBytes, maxHeaderBytes } = this.#limits;
+    // The server of node:http accepts half-open connections. A caller of HTTP/2 that closes its side is gone, and with
+    // half of the connection left open its streams would never be told.
+    connection.socket.allowHalfOpen = false;
     const session = http2.performServerHandshake(connection.socket, {
       // Megabytes that node:http2 may hold for a session; streams beyond it are refused.
       maxSessionMemory: Math.ceil((2 * connectionWindowBytes) / 1_000_000) + 10,

@@ -1,3 +1,4 @@
+import { invalid } from "../errors.js";
 import { checkNumber } from "../model/limits.js";
 
 /** What a server allows its callers. */
@@ -29,28 +30,33 @@ const maxWindowBytes = 2 ** 31 - 1;
 /**
  * Fills in the defaults.
  *
+ * @param field what the limits are called where they were given
  * @throws PluginHostError `INVALID_ARGUMENT` that names the limit
  */
-export function resolveServerLimits(given: HttpServerLimits = {}): Readonly<Required<HttpServerLimits>> {
+export function resolveServerLimits(
+  given: HttpServerLimits = {},
+  field = "limits",
+): Readonly<Required<HttpServerLimits>> {
+  if (typeof given !== "object" || given === null) throw invalid(field, `must be an object, got ${String(given)}`);
   return Object.freeze({
-    firstByteTimeoutMs: checkNumber("limits.firstByteTimeoutMs", given.firstByteTimeoutMs ?? 10_000, 1, maxTimeoutMs),
-    headersTimeoutMs: checkNumber("limits.headersTimeoutMs", given.headersTimeoutMs ?? 60_000, 1, maxTimeoutMs),
-    keepAliveTimeoutMs: checkNumber("limits.keepAliveTimeoutMs", given.keepAliveTimeoutMs ?? 60_000, 1, maxTimeoutMs),
-    maxHeaderBytes: checkNumber("limits.maxHeaderBytes", given.maxHeaderBytes ?? 32 * 1024, 1_024, 16 * 1024 * 1024),
-    maxConcurrentStreams: checkNumber("limits.maxConcurrentStreams", given.maxConcurrentStreams ?? 2_000, 1, 2 ** 31),
+    firstByteTimeoutMs: checkNumber(`${field}.firstByteTimeoutMs`, given.firstByteTimeoutMs ?? 10_000, 1, maxTimeoutMs),
+    headersTimeoutMs: checkNumber(`${field}.headersTimeoutMs`, given.headersTimeoutMs ?? 60_000, 1, maxTimeoutMs),
+    keepAliveTimeoutMs: checkNumber(`${field}.keepAliveTimeoutMs`, given.keepAliveTimeoutMs ?? 60_000, 1, maxTimeoutMs),
+    maxHeaderBytes: checkNumber(`${field}.maxHeaderBytes`, given.maxHeaderBytes ?? 32 * 1024, 1_024, 16 * 1024 * 1024),
+    maxConcurrentStreams: checkNumber(`${field}.maxConcurrentStreams`, given.maxConcurrentStreams ?? 2_000, 1, 2 ** 31),
     streamWindowBytes: checkNumber(
-      "limits.streamWindowBytes",
+      `${field}.streamWindowBytes`,
       given.streamWindowBytes ?? 1024 * 1024,
       minWindowBytes,
       maxWindowBytes,
     ),
     connectionWindowBytes: checkNumber(
-      "limits.connectionWindowBytes",
+      `${field}.connectionWindowBytes`,
       given.connectionWindowBytes ?? 16 * 1024 * 1024,
       minWindowBytes,
       maxWindowBytes,
     ),
-    dropMaxBytes: checkNumber("limits.dropMaxBytes", given.dropMaxBytes ?? 16 * 1024 * 1024, 0),
-    dropTimeoutMs: checkNumber("limits.dropTimeoutMs", given.dropTimeoutMs ?? 5_000, 0, maxTimeoutMs),
+    dropMaxBytes: checkNumber(`${field}.dropMaxBytes`, given.dropMaxBytes ?? 16 * 1024 * 1024, 0),
+    dropTimeoutMs: checkNumber(`${field}.dropTimeoutMs`, given.dropTimeoutMs ?? 5_000, 0, maxTimeoutMs),
   });
 }

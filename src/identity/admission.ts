@@ -1,3 +1,4 @@
+import { isIPv4 } from "node:net";
 import type { ConnectionInfo } from "../http/exchange.js";
 import type { Principal } from "../model/principal.js";
 
@@ -13,7 +14,8 @@ export type AdmissionPolicy =
 /** Whether an IP address (as Node prints it) is the machine's own loopback. */
 export function isLoopbackAddress(address: string): boolean {
   const plain = address.startsWith("::ffff:") ? address.slice(7) : address;
-  return plain === "::1" || plain.startsWith("127.");
+  // Only a whole address counts: 127.example.org is a name that anybody can have.
+  return plain === "::1" || (plain.startsWith("127.") && isIPv4(plain));
 }
 
 /** Whether a host name or address of a URL leads to the machine itself. */

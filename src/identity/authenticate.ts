@@ -6,7 +6,12 @@ import type { IdentityStore } from "./identity-store.js";
 /** The principal, or why there is none, for people. */
 export type Authentication =
   | { readonly kind: "principal"; readonly principal: Principal }
-  | { readonly kind: "refused"; readonly reason: string };
+  | {
+      readonly kind: "refused";
+      readonly reason: string;
+      /** Who it would be without the identity that is wrong. A handshake goes by that: it asks for a new one. */
+      readonly otherwise: Principal;
+    };
 
 /** What {@link createAuthenticator} checks credentials against. */
 export interface AuthenticatorOptions {
@@ -15,12 +20,19 @@ export interface AuthenticatorOptions {
   readonly launchOf: (nonce: string) => string | undefined;
   /** The host's join token, if it has one. */
   readonly joinToken: string | undefined;
+  /** The operators' token, if there is one. */
+  readonly adminToken?: string | undefined;
 }
 
 const sha256 = (text: string): Buffer => createHash("sha256").update(text).digest();
 
-const refused = (reason: string): Authentication => ({ kind: "refused", reason });
-const anonymous: Authentication = { kind: "principal", principal: { kind: "anonymous" } };
+const anonymous: Principal = { kind: "anonymous" };
+const authenticated = (principal: Principal): Authentication => ({ kind: "principal", principal });
+const refused = (reason: string, otherwise: Principal = anonymous): Authentication => ({
+  kind: "refused",
+  reason,
+  otherwise,
+});
 
 /**
  * The one place where credentials become a {@link Principal}. Credentials that are there and wrong are refused, also
@@ -28,33 +40,33 @@ const anonymous: Authentication = { kind: "principal", principal: { kind: "anony
  */
 export function createAuthenticator(options: AuthenticatorOptions): (credentials: Credentials) => Authentication {
   const joinHash = options.joinToken === undefined ? undefined : sha256(options.joinToken);
-  return (credentials) => {
-    const { runtimeId, bearer, launchNonce, joinToken } = credentials;
-    if (runtimeId !== undefined) {
-      if (bearer === undefined) {
-        return refused("X-Plugin-Runtime-ID without a runtime token; send it as Authorization: Bearer <token>");
-      }
-      const identity = options.identities.verify(runtimeId, bearer);
-      if (identity === undefined) {
-        return refused("the runtime id or its token is unknown, expired or revoked; handshake again");
-      }
-      return {
-        kind: "principal",
-        principal: { kind: "plugin", runtimeId: identity.runtimeId, selfId: identity.selfId },
-      };
-    }
+  const adminHash = options.adminToken === undefined ? undefined : sha256(options.adminToken);
+  const equals = (hash: Buffer | undefined, token: string): boolean =>
+    hash !== undefined && timingSafeEqual(hash, sha256(token));
+  const withoutIdentity = ({ bearer, launchNonce, joinToken }: Credentials): Authentication => {
     if (launchNonce !== undefined) {
       const launchId = options.launchOf(launchNonce);
       if (launchId === undefined) return refused("the launch in the path is not known");
-      return { kind: "principal", principal: { kind: "launch", launchId } };
+      return authenticated({ kind: "launch", launchId });
     }
     const join = joinToken ?? bearer;
-    if (join !== undefined) {
-      if (joinHash !== undefined && timingSafeEqual(joinHash, sha256(join))) {
-        return { kind: "principal", principal: { kind: "join" } };
-      }
-      return refused("the token is neither a join token nor comes with an X-Plugin-Runtime-ID");
+    if (join === undefined) return authenticated(anonymous);
+    if (equals(joinHash, join)) return authenticated({ kind: "join" });
+    // Not from the path, where a token ends up in the logs of whatever stands in front of the host.
+    if (bearer !== undefined && equals(adminHash, bearer)) return authenticated({ kind: "admin" });
+    return refused("the token is neither the host's join token nor does it come with an X-Plugin-Runtime-ID");
+  };
+  return (credentials) => {
+    const { runtimeId, bearer } = credentials;
+    if (runtimeId === undefined) return withoutIdentity(credentials);
+    const identity = bearer === undefined ? undefined : options.identities.verify(runtimeId, bearer);
+    if (identity !== undefined) {
+      return authenticated({ kind: "plugin", runtimeId: identity.runtimeId, selfId: identity.selfId });
     }
-    return anonymous;
+    const rest = withoutIdentity(credentials);
+    const otherwise = rest.kind === "principal" ? rest.principal : rest.otherwise;
+    return bearer === undefined
+      ? refused("X-Plugin-Runtime-ID without a runtime token; send it as Authorization: Bearer <token>", otherwise)
+      : refused("the runtime id or its token is unknown, expired or revoked; handshake again", otherwise);
   };
 }

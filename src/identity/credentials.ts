@@ -32,20 +32,25 @@ export interface PathPrefix {
   readonly target: string;
 }
 
-const prefixPattern = /^\/+_(launch|join)\/([A-Za-z0-9_-]{1,256})(?=\/|\?|$)/;
+const prefixPattern = /^\/_(launch|join)\/([A-Za-z0-9_-]{1,256})(?=\/|\?|$)/;
 
-/** Takes `/_launch/<nonce>` or `/_join/<token>` off a request's target (wire contract, Identity). */
-export function takePrefix(target: string): PathPrefix {
+/** A host's URL that was given with a slash at its end makes plugins send two. */
+const foldSlashes = (target: string): string => (target.startsWith("//") ? target.replace(/^\/+/, "/") : target);
+
+/**
+ * Takes `/_launch/<nonce>` or `/_join/<token>` off a request's target (wire contract, Identity), and makes one slash of
+ * several in front.
+ */
+export function takePrefix(asSent: string): PathPrefix {
+  const target = foldSlashes(asSent);
   // The first characters decide for nearly every request that there is none.
-  if (!target.startsWith("/_") && !target.startsWith("//")) {
-    return { launchNonce: undefined, joinToken: undefined, target };
-  }
+  if (!target.startsWith("/_")) return { launchNonce: undefined, joinToken: undefined, target };
   const match = prefixPattern.exec(target);
   if (match === null) return { launchNonce: undefined, joinToken: undefined, target };
   const rest = target.slice(match[0].length);
   return {
     launchNonce: match[1] === "launch" ? match[2] : undefined,
     joinToken: match[1] === "join" ? match[2] : undefined,
-    target: rest.startsWith("/") ? rest : `/${rest}`,
+    target: foldSlashes(rest.startsWith("/") ? rest : `/${rest}`),
   };
 }

@@ -41,6 +41,9 @@ interface StoredIdentity extends Identity {
   lastProofAt: number;
 }
 
+/** A plugin that renews its token all the time keeps this many of the old ones, and no more. */
+const maxTokensPerIdentity = 16;
+
 const hashOf = (token: string): Buffer => createHash("sha256").update(token).digest();
 
 /** A self id as the beginning of a runtime id (wire contract, Identity). */
@@ -55,6 +58,8 @@ export class IdentityStore {
   readonly #identities = new Map<RuntimeId, StoredIdentity>();
   /** Runtime ids whose program turned out to be another identity's. */
   readonly #mergedInto = new Map<RuntimeId, RuntimeId>();
+  /** Expired identities that nobody was told of yet. */
+  readonly #expired: RuntimeId[] = [];
 
   constructor(options: IdentityStoreOptions) {
     this.#options = options;
@@ -70,7 +75,7 @@ export class IdentityStore {
    * @throws PluginHostError `LIMIT_REACHED`
    */
   issue(selfId: string, selfVersion: string): IssuedIdentity {
-    if (this.#identities.size >= this.#options.maxIdentities) this.expire();
+    if (this.#identities.size >= this.#options.maxIdentities) this.#dropExpired();
     if (this.#identities.size >= this.#options.maxIdentities) {
       throw new PluginHostError(
         "LIMIT_REACHED",
@@ -102,7 +107,7 @@ export class IdentityStore {
     const old = identity.tokens
       .map((stored) => ({ ...stored, goodUntil: Math.min(stored.goodUntil ?? overlapEnds, overlapEnds) }))
       .filter((stored) => stored.goodUntil > now);
-    identity.tokens = [...old, { hash: hashOf(token), goodUntil: undefined }];
+    identity.tokens = [...old, { hash: hashOf(token), goodUntil: undefined }].slice(-maxTokensPerIdentity);
     identity.lastProofAt = now;
     return token;
   }
@@ -140,7 +145,9 @@ export class IdentityStore {
     const target = this.#identities.get(into);
     if (source === undefined || target === undefined || source === target) return;
     target.tokens = [...target.tokens, ...source.tokens];
+    target.lastProofAt = Math.max(target.lastProofAt, source.lastProofAt);
     this.#identities.delete(from);
+    for (const [earlier, to] of this.#mergedInto) if (to === from) this.#mergedInto.set(earlier, into);
     this.#mergedInto.set(from, into);
   }
 
@@ -151,16 +158,22 @@ export class IdentityStore {
     for (const [from, into] of this.#mergedInto) if (into === id) this.#mergedInto.delete(from);
   }
 
-  /** Forgets identities without a proof of life for longer than a token lives, and returns their runtime ids. */
+  /**
+   * Forgets identities without a proof of life for as long as a token lives. Returns the runtime ids of all that were
+   * forgotten since the last call, for whoever keeps something for them.
+   */
   expire(): RuntimeId[] {
+    this.#dropExpired();
+    return this.#expired.splice(0);
+  }
+
+  #dropExpired(): void {
     const now = this.#options.clock.monotonic();
-    const gone: RuntimeId[] = [];
     for (const identity of this.#identities.values()) {
       if (!this.#isExpired(identity, now)) continue;
-      gone.push(identity.runtimeId);
+      this.#expired.push(identity.runtimeId);
       this.revoke(identity.runtimeId);
     }
-    return gone;
   }
 
   #isExpired(identity: StoredIdentity, now: number): boolean {

@@ -9,7 +9,10 @@ export interface OriginGuardOptions {
   readonly publicAuthority: string | undefined;
 }
 
-const hostPattern = /^(\[[0-9a-fA-F:.]+\]|[^:/@[\]]+)(?::\d{1,5})?$/;
+const hostPattern = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._~-]+)(?::\d{1,5})?$/;
+
+/** Whether a `Host` or `:authority` is a host name or address, with or without a port. */
+export const isAuthority = (text: string): boolean => hostPattern.test(text);
 
 /**
  * Undefined if the request's `Host` and `Origin` are fine, otherwise the reason to refuse it: a web page

@@ -27,13 +27,16 @@ export async function addPlugin(context: StartContext, operation: Operation, spe
     // What it needs may have gone, and what it closes a circle with may have come, since it was described.
     await operation.step("graph", instantMs, () => start.checkDependencies());
     await operation.step("announce", instantMs, () => {
+      // Between two steps others get their turn; only what is looked at now holds for the commit.
+      start.checkDependencies();
       context.directory.commit(start.plugin);
       operation.commit();
     });
     return start.plugin;
   } catch (error) {
+    start.close();
     await operation.rollback();
-    throw error;
+    throw start.explain(error);
   } finally {
     start.close();
   }

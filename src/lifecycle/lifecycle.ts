@@ -1,4 +1,5 @@
 import { PluginHostError } from "../errors.js";
+import { deferred } from "../internal/deferred.js";
 import { addressKey } from "../model/address.js";
 import type { RuntimeId } from "../model/catalog.js";
 import { addPlugin } from "./add-plugin.js";
@@ -10,6 +11,7 @@ import type { StartContext, StartSpec } from "./plugin-start.js";
 import type { Impact } from "./ports.js";
 import { removePlugin } from "./remove-plugin.js";
 import { replacePlugin } from "./replace-plugin.js";
+import { StopBudget } from "./stop-budget.js";
 
 /** What a removal is told. */
 export interface RemoveRequest {
@@ -17,6 +19,9 @@ export interface RemoveRequest {
   readonly limits: StepLimits;
   readonly signal: AbortSignal | undefined;
 }
+
+// What a plugin's end may take beyond its grace, when connections are cut.
+const cutOffMs = 1_000;
 
 type Busy =
   | { readonly kind: "remove"; readonly done: Promise<Impact> }
@@ -28,15 +33,14 @@ export class Lifecycle {
   readonly #busy = new Map<RuntimeId, Busy>();
   readonly #reserved = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
-  readonly #stopping = new AbortController();
 
-  constructor(context: StartContext) {
-    this.#context = context;
+  constructor(context: Omit<StartContext, "stopBudget">) {
+    this.#context = { ...context, stopBudget: new StopBudget(context.ports.clock) };
   }
 
   /** Whether `stop` was called. */
   get isStopping(): boolean {
-    return this.#stopping.signal.aborted;
+    return this.#context.stopBudget.stopping.aborted;
   }
 
   /** Adds one plugin. @throws PluginHostError with `step`, `HOST_STOPPED` or `ENDPOINT_IN_USE` */
@@ -69,9 +73,7 @@ export class Lifecycle {
     const { clock, emit } = this.#context.ports;
     const operation = new Operation({ kind: "remove", clock, emit, signal: request.signal });
     const { reason, limits } = request;
-    const done = this.#track(
-      removePlugin(this.#context, operation, { plugin, reason, limits, hurry: this.#stopping.signal }),
-    );
+    const done = this.#track(removePlugin(this.#context, operation, { plugin, reason, limits }));
     return this.#occupy(runtimeId, { kind: "remove", done }, done);
   }
 
@@ -80,30 +82,54 @@ export class Lifecycle {
    * started is stopped, what came by itself or was there before is let go.
    */
   async stop(levels: () => readonly (readonly RuntimeId[])[], budgetMs: number): Promise<void> {
-    this.#stopping.abort(new PluginHostError("HOST_STOPPED", "the host is stopping"));
-    const { clock } = this.#context.ports;
-    const endsAt = clock.monotonic() + budgetMs;
-    const leftMs = (): number => Math.max(0, endsAt - clock.monotonic());
-    await Promise.allSettled(this.#running);
+    const { directory, ports, stopBudget } = this.#context;
+    directory.stopAccepting();
+    stopBudget.begin(budgetMs, new PluginHostError("HOST_STOPPED", "the host is stopping"));
+    await this.#runningEnds(budgetMs);
     for (const level of [...levels()].reverse()) {
-      await Promise.all(level.map((runtimeId) => this.#letGo(runtimeId, leftMs)));
+      await Promise.all(level.map((runtimeId) => this.#letGo(runtimeId)));
+    }
+    stopBudget.close();
+    if (this.#running.size > 0) {
+      const error = new PluginHostError("STEP_TIMEOUT", `${this.#running.size} operations were still going on`);
+      ports.emit("warning", { message: `stopping took longer than ${budgetMs} ms`, error });
     }
   }
 
-  async #letGo(runtimeId: RuntimeId, leftMs: () => number): Promise<void> {
-    const { directory, ports } = this.#context;
+  async #runningEnds(limitMs: number): Promise<void> {
+    const late = deferred();
+    const timer = this.#context.ports.clock.after(limitMs, late.resolve, true);
+    await Promise.race([Promise.allSettled(this.#running), late.promise]);
+    timer.cancel();
+  }
+
+  async #letGo(runtimeId: RuntimeId): Promise<void> {
+    const { directory, ports, stopBudget } = this.#context;
     const plugin = directory.get(runtimeId);
     if (plugin === undefined) return;
     const reason = "the host is stopping";
     directory.withdraw(plugin, reason);
     try {
       // A part of the budget stays for the plugin's own end, and for the plugins that it depends on.
-      await drain(ports.clock, plugin, leftMs() / 2);
-      if (plugin.launched?.origin !== "endpoint") await plugin.launched?.stop(leftMs() / 2);
+      await drain(ports.clock, plugin, stopBudget.leftMs() / 2, undefined);
+      await this.#stopLaunched(plugin, stopBudget.leftMs() / 2);
     } catch (error) {
       ports.emit("warning", { message: `${runtimeId} did not stop cleanly`, error });
     }
     directory.retire(plugin, reason);
+  }
+
+  /** Stops what the host started, and waits no longer than that may take. */
+  async #stopLaunched({ runtimeId, launched }: LivePlugin, graceMs: number): Promise<void> {
+    if (launched === undefined || launched.origin === "endpoint") return;
+    const late = deferred();
+    const timer = this.#context.ports.clock.after(graceMs + cutOffMs, late.resolve, true);
+    const stopped = launched.stop(graceMs).then(() => true);
+    const inTime = await Promise.race([stopped, late.promise.then(() => false)]);
+    timer.cancel();
+    if (inTime) return;
+    stopped.catch(() => {});
+    throw new PluginHostError("STEP_TIMEOUT", `${runtimeId} did not stop within ${Math.round(graceMs)} ms`);
   }
 
   #start<T>(
@@ -119,7 +145,7 @@ export class Lifecycle {
     const { clock, emit } = this.#context.ports;
     const controller = new AbortController();
     const forward = (source: AbortSignal) => (): void => controller.abort(source.reason);
-    const sources = [this.#stopping.signal, ...(signal === undefined ? [] : [signal])];
+    const sources = [this.#context.stopBudget.stopping, ...(signal === undefined ? [] : [signal])];
     const unlisten = sources.map((source) => {
       const listener = forward(source);
       if (source.aborted) listener();
@@ -146,7 +172,7 @@ export class Lifecycle {
   }
 
   #assertRunning(): void {
-    if (this.#stopping.signal.aborted) throw new PluginHostError("HOST_STOPPED", "the host has stopped or is stopping");
+    if (this.isStopping) throw new PluginHostError("HOST_STOPPED", "the host has stopped or is stopping");
   }
 
   #track<T>(work: Promise<T>): Promise<T> {

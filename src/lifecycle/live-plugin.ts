@@ -1,3 +1,4 @@
+import { PluginHostError } from "../errors.js";
 import { InFlight } from "../internal/in-flight.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
 import type { PluginOrigin, PluginPhase, PluginRecord, Registration, RuntimeId } from "../model/catalog.js";
@@ -43,7 +44,6 @@ export class LivePlugin {
   readonly healthListeners = new Set<() => void>();
   selfVersion: string;
   origin: PluginOrigin;
-  address: PluginAddress;
   requires: readonly ServiceDependency[] = [];
   /** Whether `requires` is what the plugin said, rather than what the host observed. */
   hasDeclared = false;
@@ -57,6 +57,8 @@ export class LivePlugin {
   /** Monotonic time of the commit. */
   committedAt: number | undefined;
   readonly #startedAt: number;
+  #address: PluginAddress;
+  #addressKey: string | undefined;
   readonly #gone = new AbortController();
 
   constructor(init: LivePluginInit, health: PluginHealth) {
@@ -64,7 +66,8 @@ export class LivePlugin {
     this.selfId = init.selfId;
     this.selfVersion = init.selfVersion;
     this.origin = init.origin;
-    this.address = init.address;
+    this.#address = init.address;
+    this.#addressKey = addressKey(init.address);
     this.visibility = init.visibility;
     this.since = init.since;
     this.#startedAt = init.startedAt;
@@ -81,8 +84,18 @@ export class LivePlugin {
     this.#gone.abort();
   }
 
+  get address(): PluginAddress {
+    return this.#address;
+  }
+
+  set address(address: PluginAddress) {
+    this.#address = address;
+    this.#addressKey = addressKey(address);
+  }
+
+  /** One text per address; undefined if the plugin did not say where it is. */
   get addressKey(): string | undefined {
-    return addressKey(this.address);
+    return this.#addressKey;
   }
 
   /** Takes over what the plugin says of itself. */
@@ -108,4 +121,11 @@ export class LivePlugin {
       startedAt: this.#startedAt,
     });
   }
+}
+
+/** @throws PluginHostError `OPERATION_CONFLICT` if the plugin is gone or going */
+export function assertServing({ runtimeId, visibility, phase }: LivePlugin): void {
+  if (visibility.kind !== "gone" && phase.kind === "serving") return;
+  const what = visibility.kind === "gone" ? "has ended" : "is being removed or replaced";
+  throw new PluginHostError("OPERATION_CONFLICT", `${runtimeId} ${what} meanwhile`, { details: { runtimeId } });
 }

@@ -1,14 +1,21 @@
 import { PluginHostError } from "../errors.js";
 import type { Clock } from "../internal/clock.js";
+import { deferred } from "../internal/deferred.js";
 import { randomHex } from "../internal/ids.js";
 import type { RuntimeId } from "../model/catalog.js";
 import type { PlatformEvents, StepEvent } from "../model/platform-events.js";
+
+// A step that was given up gets this long to clean up after itself before what came before it is undone.
+const settleMs = 1_000;
+
+// Undoing may stop a plugin's own code, which may hang.
+const undoMs = 5_000;
 
 /** Settings of an {@link Operation}. */
 export interface OperationOptions {
   readonly kind: StepEvent["operation"];
   readonly clock: Clock;
-  /** Ends the operation early; it is rolled back then. */
+  /** Ends the operation early, up to its commit; it is rolled back then. */
   readonly signal: AbortSignal | undefined;
   readonly emit: <Name extends "step" | "warning">(name: Name, event: PlatformEvents[Name]) => void;
 }
@@ -29,6 +36,7 @@ export class Operation {
   readonly #emitStep: (event: StepEvent) => void;
   readonly #warn: (message: string, error: unknown) => void;
   readonly #signal: AbortSignal | undefined;
+  #phase: "open" | "committed" | "rolled-back" = "open";
   #undo: Undo[] = [];
 
   constructor(options: OperationOptions) {
@@ -40,8 +48,8 @@ export class Operation {
   }
 
   /**
-   * Runs one step. `run` gets a signal that is aborted at the limit and when the operation is; what it does afterwards
-   * is ignored.
+   * Runs one step. `run` gets a signal that is aborted at the limit and when the operation is; it then gets a moment to
+   * end by itself, and what it does afterwards is ignored.
    *
    * @throws PluginHostError with `step` set: what `run` threw, `STEP_TIMEOUT` or `OPERATION_ABORTED`
    */
@@ -69,13 +77,15 @@ export class Operation {
     }
   }
 
-  /** Remembers how to undo what was just done. */
+  /** Remembers how to undo what was just done. If it comes too late to be remembered it is undone at once. */
   onRollback(undo: Undo): void {
-    this.#undo.push(undo);
+    if (this.#phase === "open") this.#undo.push(undo);
+    else if (this.#phase === "rolled-back") void this.#undoOne(undo);
   }
 
-  /** From here on there is no way back. */
+  /** From here on there is no way back, and the signal has no effect. */
   commit(): void {
+    this.#phase = "committed";
     this.#undo = [];
   }
 
@@ -83,44 +93,63 @@ export class Operation {
   async rollback(): Promise<void> {
     const steps = this.#undo.reverse();
     this.#undo = [];
-    for (const undo of steps) {
-      try {
-        await undo();
-      } catch (error) {
-        this.#warn(`rolling back ${this.kind} ${this.id} left something behind`, error);
-      }
+    this.#phase = "rolled-back";
+    for (const undo of steps) await this.#undoOne(undo);
+  }
+
+  async #undoOne(undo: Undo): Promise<void> {
+    try {
+      const done = (async () => undo())();
+      if (await this.#endsWithin(undoMs, done)) return await done;
+      throw new Error(`it was not undone within ${undoMs} ms`);
+    } catch (error) {
+      this.#warn(`rolling back ${this.kind} ${this.id} left something behind`, error);
     }
   }
 
   async #limited<T>(step: string, limitMs: number, run: (signal: AbortSignal) => T | Promise<T>): Promise<T> {
     const controller = new AbortController();
-    let giveUp!: (reason: PluginHostError) => void;
-    const givenUp = new Promise<never>((_, reject) => {
-      giveUp = (reason) => {
-        reject(reason);
-        controller.abort(reason);
-      };
-    });
+    const givenUp = deferred<never>();
     // Nobody may be left to wait for it when the step has won the race.
-    givenUp.catch(() => {});
+    givenUp.promise.catch(() => {});
+    const giveUp = (reason: PluginHostError): void => {
+      givenUp.reject(reason);
+      controller.abort(reason);
+    };
+    const signal = this.#phase === "open" ? this.#signal : undefined;
     const onAbort = (): void =>
-      giveUp(new PluginHostError("OPERATION_ABORTED", `${this.kind} was aborted`, { cause: this.#signal?.reason }));
-    if (this.#signal?.aborted === true) onAbort();
-    this.#signal?.addEventListener("abort", onAbort, { once: true });
-    const limit = Number.isFinite(limitMs)
-      ? this.#clock.after(
-          limitMs,
-          () => giveUp(new PluginHostError("STEP_TIMEOUT", `${this.kind}: "${step}" took longer than ${limitMs} ms`)),
-          true,
-        )
-      : undefined;
+      giveUp(new PluginHostError("OPERATION_ABORTED", `${this.kind} was aborted`, { cause: signal?.reason }));
+    if (signal?.aborted === true) onAbort();
+    signal?.addEventListener("abort", onAbort, { once: true });
+    const onLimit = (): void =>
+      giveUp(new PluginHostError("STEP_TIMEOUT", `${this.kind}: "${step}" took longer than ${limitMs} ms`));
+    const limit = Number.isFinite(limitMs) ? this.#clock.after(limitMs, onLimit, true) : undefined;
     try {
       controller.signal.throwIfAborted();
-      return await Promise.race([run(controller.signal), givenUp]);
+      const work = (async () => run(controller.signal))();
+      try {
+        return await Promise.race([work, givenUp.promise]);
+      } catch (error) {
+        if (controller.signal.aborted) await this.#endsWithin(settleMs, work);
+        throw error;
+      }
     } finally {
       limit?.cancel();
-      this.#signal?.removeEventListener("abort", onAbort);
+      signal?.removeEventListener("abort", onAbort);
     }
+  }
+
+  /** Whether `work` ends, in whatever way, in time. */
+  async #endsWithin(limitMs: number, work: Promise<unknown>): Promise<boolean> {
+    const late = deferred<false>();
+    const timer = this.#clock.after(limitMs, () => late.resolve(false), true);
+    const ended = work.then(
+      () => true,
+      () => true,
+    );
+    const inTime = await Promise.race([ended, late.promise]);
+    timer.cancel();
+    return inTime;
   }
 }
 

@@ -1,22 +1,14 @@
 import { PluginHostError } from "../errors.js";
-import { randomHex } from "../internal/ids.js";
-import { addressKey, type PluginAddress } from "../model/address.js";
-import type { Change, PluginOrigin, Registration, RuntimeId } from "../model/catalog.js";
+import { addressKey } from "../model/address.js";
+import type { Change, Registration, RuntimeId } from "../model/catalog.js";
 import type { PluginDeclaration } from "../model/declarations.js";
 import type { Health, HealthVerdict } from "../model/health.js";
 import { Aliases } from "./aliases.js";
-import { LivePlugin, type Visibility } from "./live-plugin.js";
-import { pollPlugin } from "./poll-plugin.js";
+import { assertServing, LivePlugin, type LivePluginInit } from "./live-plugin.js";
+import { PluginMonitor } from "./plugin-monitor.js";
+import { findSame, PluginServices } from "./plugin-services.js";
 import type { LifecyclePorts } from "./ports.js";
 import { Reactions } from "./reactions.js";
-
-/** A service that a plugin registers, already checked. */
-export interface ServiceRegistrationInput {
-  readonly type: string;
-  readonly version: string;
-  readonly path: string;
-  readonly metadata: Readonly<Record<string, string>>;
-}
 
 /** What the directory needs beside the ports. */
 export interface PluginDirectoryOptions {
@@ -25,15 +17,16 @@ export interface PluginDirectoryOptions {
   readonly maxRegistrationsPerPlugin: number;
 }
 
-/** A new plugin for {@link PluginDirectory.create}. */
-export interface NewPlugin {
-  readonly runtimeId: RuntimeId;
-  readonly selfId: string;
-  readonly selfVersion: string;
-  readonly origin: PluginOrigin;
-  readonly address: PluginAddress;
-  readonly visibility: Visibility;
+interface Withdrawal {
+  readonly changes: readonly Change[];
+  /** Tells listeners, after the changes were applied. */
+  readonly announce: () => void;
 }
+
+const nothing: Withdrawal = { changes: [], announce: () => {} };
+
+/** A new plugin for {@link PluginDirectory.create}. */
+export type NewPlugin = Omit<LivePluginInit, "startedAt" | "since">;
 
 /**
  * All started plugins, seen or not yet seen by others, and the only writer of the visible state. Everything here is
@@ -42,17 +35,24 @@ export interface NewPlugin {
 export class PluginDirectory {
   readonly reactions = new Reactions();
   readonly aliases: Aliases;
+  readonly services: PluginServices;
   readonly #ports: LifecyclePorts;
-  readonly #options: PluginDirectoryOptions;
+  readonly #monitor: PluginMonitor;
   readonly #plugins = new Map<RuntimeId, LivePlugin>();
+  #isAccepting = true;
 
   constructor(options: PluginDirectoryOptions) {
-    this.#options = options;
     this.#ports = options.ports;
+    this.services = new PluginServices(options.ports, options.maxRegistrationsPerPlugin);
     this.aliases = new Aliases({
       clock: options.ports.clock,
       lifeMs: options.aliasLifeMs,
       apply: (changes) => void this.#ports.state.apply(changes),
+    });
+    this.#monitor = new PluginMonitor({
+      ports: options.ports,
+      onDeclared: (plugin, declaration) => this.#declared(plugin, declaration),
+      onSilent: (plugin) => this.#forgetIfDeserted(plugin),
     });
   }
 
@@ -70,6 +70,12 @@ export class PluginDirectory {
     throw new PluginHostError("PLUGIN_NOT_FOUND", `no plugin has the runtime id ${JSON.stringify(runtimeId)}; ${hint}`);
   }
 
+  /** The visible plugin that answers for this runtime id, itself or its successor, unless it is going, too. */
+  servingFor(runtimeId: RuntimeId): LivePlugin | undefined {
+    const plugin = this.#plugins.get(this.#ports.state.resolveAlias(runtimeId));
+    return plugin?.visibility.kind === "committed" && plugin.phase.kind === "serving" ? plugin : undefined;
+  }
+
   /** All plugins, in the order in which they came. */
   all(): IterableIterator<LivePlugin> {
     return this.#plugins.values();
@@ -80,8 +86,25 @@ export class PluginDirectory {
     return [...this.#plugins.values()].filter((plugin) => plugin.addressKey === key);
   }
 
-  /** Adds a plugin that nobody sees before `commit`, unless `visibility` says otherwise. */
+  /** From now on no plugin can come, nor register anything. */
+  stopAccepting(): void {
+    this.#isAccepting = false;
+  }
+
+  /** @throws PluginHostError `HOST_STOPPED` */
+  assertAccepting(): void {
+    if (!this.#isAccepting) throw new PluginHostError("HOST_STOPPED", "the host is stopping");
+  }
+
+  /** Whether the plugin is still there, and nothing else lives at its address. */
+  isAlone(plugin: LivePlugin): boolean {
+    if (plugin.visibility.kind === "gone") return false;
+    return plugin.addressKey === undefined || this.at(plugin.addressKey).every((other) => other === plugin);
+  }
+
+  /** Adds a plugin that nobody sees before `commit`. @throws PluginHostError `HOST_STOPPED` */
   create(init: NewPlugin): LivePlugin {
+    this.assertAccepting();
     const { clock } = this.#ports;
     let plugin: LivePlugin | undefined;
     const health = this.#ports.monitorHealth((now, before) => {
@@ -95,20 +118,17 @@ export class PluginDirectory {
     return plugin;
   }
 
-  /** Makes a plugin and all its registrations visible in one revision, together with `changes`. */
-  commit(plugin: LivePlugin, changes: readonly Change[] = []): void {
-    const isNew = plugin.visibility.kind !== "committed";
-    plugin.visibility = { kind: "committed" };
-    plugin.committedAt ??= this.#ports.clock.monotonic();
-    const registrations = [...plugin.registrations.values()];
-    this.#ports.state.apply([
-      { kind: "plugin-put", plugin: plugin.record() },
-      ...registrations.map((registration): Change => ({ kind: "registration-put", registration })),
-      ...changes,
-    ]);
-    if (!isNew) return;
-    this.#ports.emit("plugin-added", { plugin: plugin.record() });
-    for (const registration of registrations) this.#ports.emit("registered", { registration });
+  /**
+   * Makes a plugin and all its registrations visible in one revision. An earlier start of the same program, which must
+   * be dead since another one has its address, ends in the same revision.
+   *
+   * @throws PluginHostError `OPERATION_CONFLICT` if it is gone or going
+   */
+  commit(plugin: LivePlugin): void {
+    assertServing(plugin);
+    const before = this.#earlierStartOf(plugin);
+    if (before === undefined) this.#show(plugin, []);
+    else this.#succeed(before, plugin);
   }
 
   /** Writes a changed plugin to the visible state; does nothing while nobody sees it. */
@@ -117,88 +137,34 @@ export class PluginDirectory {
     this.#ports.state.apply([{ kind: "plugin-put", plugin: plugin.record() }]);
   }
 
-  /**
-   * Adds or updates one service. The same type, version and path is an update and keeps its registration id.
-   *
-   * @throws PluginHostError `LIMIT_REACHED`
-   */
-  putRegistration(plugin: LivePlugin, input: ServiceRegistrationInput): Registration {
-    const existing = [...plugin.registrations.values()].find(
-      (known) => known.type === input.type && known.version === input.version && known.path === input.path,
-    );
-    if (existing === undefined && plugin.registrations.size >= this.#options.maxRegistrationsPerPlugin) {
-      throw new PluginHostError(
-        "LIMIT_REACHED",
-        `${plugin.runtimeId} has ${plugin.registrations.size} registrations, which is the limit for one plugin`,
-      );
-    }
-    const registration: Registration = Object.freeze({
-      ...input,
-      registrationId: existing?.registrationId ?? `reg-${randomHex(12)}`,
-      runtimeId: plugin.runtimeId,
-      registeredAt: existing?.registeredAt ?? this.#ports.clock.now(),
-    });
-    plugin.registrations.set(registration.registrationId, registration);
-    if (plugin.visibility.kind === "committed") {
-      this.#ports.state.apply([{ kind: "registration-put", registration }]);
-      this.#ports.emit("registered", { registration });
-    }
-    return registration;
-  }
-
-  /** Takes one service of the plugin away. */
-  removeRegistration(plugin: LivePlugin, registration: Registration): void {
-    plugin.registrations.delete(registration.registrationId);
-    if (plugin.visibility.kind !== "committed") return;
-    this.#ports.state.apply([{ kind: "registration-removed", registrationId: registration.registrationId }]);
-    this.#ports.emit("unregistered", { registration });
-  }
-
   /** Takes all services of a visible plugin away and stops new calls to it, in one revision. */
   withdraw(plugin: LivePlugin, reason: string): void {
+    if (plugin.visibility.kind !== "committed") return;
     const { changes, announce } = this.#withdrawal(plugin, reason);
     this.#ports.state.apply(changes);
     announce();
   }
 
-  /** Makes `after` visible and withdraws `before`, whose id leads to `after` from now on, in one revision. */
-  switchOver(before: LivePlugin, after: LivePlugin, reason: string): void {
-    const { changes, announce } = this.#withdrawal(before, reason);
-    const alias = this.aliases.add(before.runtimeId, after.runtimeId, this.#plugins.keys());
-    this.commit(after, [...changes, alias]);
+  /**
+   * Makes `after` visible in one revision, in which the id of `before` begins to lead to it. Who serves under that id now,
+   * `before` or what has taken its place meanwhile, is withdrawn and returned.
+   *
+   * @throws PluginHostError `OPERATION_CONFLICT` if `after` is gone or going
+   */
+  switchOver(before: LivePlugin, after: LivePlugin, reason: string): LivePlugin | undefined {
+    assertServing(after);
+    const serving = this.servingFor(before.runtimeId);
+    const ended = serving ?? before;
+    const { changes, announce } = serving === undefined ? nothing : this.#withdrawal(serving, reason);
+    this.#show(after, [...changes, this.aliases.add(ended.runtimeId, after.runtimeId, this.#plugins.keys())]);
     announce();
-    this.#ports.emit("plugin-replaced", { before: before.record(), after: after.record() });
+    this.#ports.emit("plugin-replaced", { before: ended.record(), after: after.record() });
+    return serving;
   }
 
   /** Begins to poll the plugin's health at its present address, and asks it once what it requires. */
   monitor(plugin: LivePlugin): void {
-    if (plugin.address.kind === "external") {
-      // Nobody can ask it anything; without a report it counts as well.
-      plugin.health.startPolling(async () => ({ kind: "answered", verdict: "healthy", reason: "" }));
-      return;
-    }
-    plugin.remote ??= this.#ports.openRemote(plugin.address);
-    const { remote } = plugin;
-    const poll = pollPlugin(remote, () => {
-      for (const { metadata } of plugin.registrations.values()) if (metadata.health_path) return metadata.health_path;
-      return undefined;
-    });
-    let asked = plugin.hasDeclared;
-    plugin.health.startPolling(async (signal) => {
-      try {
-        const result = await poll(signal);
-        this.#ports.identities.proveAlive(plugin.runtimeId);
-        if (!asked) {
-          asked = true;
-          const declaration = await remote.getPluginInfo(signal).catch(() => "unimplemented" as const);
-          if (declaration !== "unimplemented") this.#declared(plugin, declaration);
-        }
-        return result;
-      } catch (error) {
-        this.#forgetIfDeserted(plugin);
-        throw error;
-      }
-    });
+    this.#monitor.start(plugin);
   }
 
   /** The plugin reports its own health. */
@@ -225,31 +191,63 @@ export class PluginDirectory {
     if (kind === "committed") this.#announceEnd(plugin, reason);
   }
 
-  /** `plugin` turned out to be the same program as `into`: its tokens count for that one, and nothing else of it is left. */
+  /** `plugin` turned out to be the same program as `into`: its tokens and services are that one's, and nothing else of it is left. */
   absorb(plugin: LivePlugin, into: LivePlugin): void {
     const wasVisible = plugin.visibility.kind === "committed";
     this.#ports.identities.merge(plugin.runtimeId, into.runtimeId);
+    const moved = [...plugin.registrations.values()]
+      .filter((registration) => findSame(into, registration) === undefined)
+      .map((registration): Registration => Object.freeze({ ...registration, runtimeId: into.runtimeId }));
+    plugin.registrations.clear();
     const changes = this.#end(plugin);
-    if (changes.length > 0) this.#ports.state.apply(changes);
+    for (const registration of moved) into.registrations.set(registration.registrationId, registration);
+    if (into.visibility.kind === "committed") {
+      changes.push(...moved.map((registration): Change => ({ kind: "registration-put", registration })));
+      if (wasVisible) changes.push(this.aliases.add(plugin.runtimeId, into.runtimeId, this.#plugins.keys()));
+    }
+    this.#ports.state.apply(changes);
     if (wasVisible) this.#announceEnd(plugin, `it is the same program as ${into.runtimeId}`);
   }
 
-  /** Makes `after` visible in the place of `before`, which is gone already, in one revision. */
-  succeed(before: LivePlugin, after: LivePlugin, reason: string): void {
-    this.#ports.identities.revoke(before.runtimeId);
-    const alias = this.aliases.add(before.runtimeId, after.runtimeId, this.#plugins.keys());
-    this.commit(after, [...this.#end(before), alias]);
-    this.#announceEnd(before, reason);
-    this.#ports.emit("plugin-replaced", { before: before.record(), after: after.record() });
-  }
-
-  /** Cancels timers and polls of all plugins without telling anybody. */
+  /** Ends all plugins, and cancels every timer. */
   close(): void {
+    this.stopAccepting();
     for (const plugin of [...this.#plugins.values()]) this.retire(plugin, "the host stopped");
     this.aliases.close();
   }
 
-  #withdrawal(plugin: LivePlugin, reason: string): { readonly changes: Change[]; readonly announce: () => void } {
+  #show(plugin: LivePlugin, changes: readonly Change[]): void {
+    const isNew = plugin.visibility.kind !== "committed";
+    plugin.visibility = { kind: "committed" };
+    plugin.committedAt ??= this.#ports.clock.monotonic();
+    const registrations = [...plugin.registrations.values()];
+    this.#ports.state.apply([
+      { kind: "plugin-put", plugin: plugin.record() },
+      ...registrations.map((registration): Change => ({ kind: "registration-put", registration })),
+      ...changes,
+    ]);
+    if (!isNew) return;
+    this.#ports.emit("plugin-added", { plugin: plugin.record() });
+    for (const registration of registrations) this.#ports.emit("registered", { registration });
+  }
+
+  #earlierStartOf(plugin: LivePlugin): LivePlugin | undefined {
+    const key = plugin.addressKey;
+    if (key === undefined) return undefined;
+    return this.at(key).find(
+      (other) => other !== plugin && other.selfId === plugin.selfId && other.visibility.kind === "committed",
+    );
+  }
+
+  #succeed(before: LivePlugin, after: LivePlugin): void {
+    this.#ports.identities.revoke(before.runtimeId);
+    const alias = this.aliases.add(before.runtimeId, after.runtimeId, this.#plugins.keys());
+    this.#show(after, [...this.#end(before), alias]);
+    this.#announceEnd(before, "a new start of it registered at the same address");
+    this.#ports.emit("plugin-replaced", { before: before.record(), after: after.record() });
+  }
+
+  #withdrawal(plugin: LivePlugin, reason: string): Withdrawal {
     const registrations = [...plugin.registrations.values()];
     plugin.registrations.clear();
     plugin.phase = { kind: "draining", reason };
@@ -291,8 +289,7 @@ export class PluginDirectory {
   }
 
   #declared(plugin: LivePlugin, declaration: PluginDeclaration): void {
-    // Somebody else may answer at the address that a plugin gave for its own.
-    if (declaration.selfId !== plugin.selfId || plugin.visibility.kind === "gone") return;
+    if (plugin.visibility.kind === "gone") return;
     plugin.declare(declaration);
     this.publish(plugin);
   }

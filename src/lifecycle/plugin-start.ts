@@ -1,17 +1,22 @@
 import { PluginHostError } from "../errors.js";
-import { addressKey } from "../model/address.js";
+import { deferred } from "../internal/deferred.js";
+import { addressKey, type PluginAddress } from "../model/address.js";
 import type { PluginDeclaration } from "../model/declarations.js";
 import type { Health } from "../model/health.js";
-import type { LaunchedPlugin, PluginLauncher } from "../model/launch.js";
+import type { LaunchedPlugin, OutputLine, PluginLauncher, StartedProgram } from "../model/launch.js";
 import { checkDeclaration, reconcile } from "./declaration-check.js";
+import { describeWithoutIdentity } from "./describe-without-identity.js";
 import { dialAgain } from "./dial-again.js";
+import { explainWithProgram } from "./explain-with-program.js";
 import type { StepLimits } from "./limits.js";
-import type { LivePlugin } from "./live-plugin.js";
+import { assertServing, type LivePlugin } from "./live-plugin.js";
 import type { Operation } from "./operation.js";
 import type { PluginDirectory } from "./plugin-directory.js";
 import type { PluginRemote } from "./plugin-remote.js";
+import { findSame } from "./plugin-services.js";
 import type { LifecyclePorts } from "./ports.js";
 import type { OpenStart, SelfRegistration } from "./self-registration.js";
+import type { StopBudget } from "./stop-budget.js";
 
 /** What to start. */
 export interface StartSpec {
@@ -26,6 +31,7 @@ export interface StartContext {
   readonly ports: LifecyclePorts;
   readonly directory: PluginDirectory;
   readonly selfRegistration: SelfRegistration;
+  readonly stopBudget: StopBudget;
 }
 
 /**
@@ -36,28 +42,37 @@ export class PluginStart {
   readonly #context: StartContext;
   readonly #operation: Operation;
   readonly #spec: StartSpec;
+  readonly #replaces: LivePlugin | undefined;
   readonly #open: OpenStart;
   readonly #close: () => void;
+  /** Aborted with the reason when the launched plugin has ended. */
+  readonly #ended = new AbortController();
+  /** Resolves when the program has registered a service by itself. */
+  readonly #registered = deferred();
   #launched: LaunchedPlugin | undefined;
   #remote: PluginRemote | undefined;
   #declaration: PluginDeclaration | undefined;
   #hasIdentityService = false;
-  #ended: PluginHostError | undefined;
 
-  constructor(context: StartContext, operation: Operation, spec: StartSpec) {
+  constructor(context: StartContext, operation: Operation, spec: StartSpec, replaces?: LivePlugin) {
     this.#context = context;
     this.#operation = operation;
     this.#spec = spec;
+    this.#replaces = replaces;
     const { address } = spec.launcher;
     this.#open = {
       addressKey: address === undefined ? undefined : addressKey(address),
       selfId: spec.declares?.selfId,
+      program: undefined,
+      refusal: undefined,
       plugin: undefined,
+      claim: (plugin, at) => this.#claim(plugin, at),
+      registered: () => this.#registered.resolve(),
     };
     this.#close = context.selfRegistration.open(this.#open);
   }
 
-  /** The operation is over, whether it succeeded or not. Idempotent. */
+  /** The operation is over, whether it succeeded or not: what the program does now it does by itself. Idempotent. */
   close(): void {
     this.#close();
   }
@@ -74,17 +89,19 @@ export class PluginStart {
 
   /** Launches the plugin. */
   async launch(signal: AbortSignal): Promise<void> {
-    const launched = await this.#spec.launcher.launch({ signal });
-    if (signal.aborted) {
-      await launched.stop(0);
-      throw signal.reason;
-    }
+    const launched = await this.#spec.launcher.launch({
+      signal,
+      onStart: (program) => this.#started(program),
+      onOutput: (line) => this.#wrote(line),
+    });
     this.#launched = launched;
     this.#operation.onRollback(() => launched.stop(0));
-    void launched.ended.then((end) => {
-      this.#ended = new PluginHostError("PLUGIN_FAILED", `the plugin ended: ${end.reason}`, { cause: end.error });
-      this.#open.plugin?.health.exited(end.reason);
+    void launched.ended.then(({ reason, error }) => {
+      const failed = new PluginHostError("PLUGIN_FAILED", `the plugin ended: ${reason}`, { cause: error });
+      this.#ended.abort(error instanceof PluginHostError ? error : failed);
+      this.#open.plugin?.health.exited(reason);
     });
+    signal.throwIfAborted();
   }
 
   /** Asks the plugin what it is and compares that with what was declared for it. */
@@ -94,20 +111,40 @@ export class PluginStart {
     this.#remote = remote;
     this.#operation.onRollback(() => remote.close());
     const { clock } = this.#context.ports;
-    const info = await dialAgain(clock, this.#spec.limits.connectGraceMs, signal, () => remote.getPluginInfo(signal));
-    this.#hasIdentityService = info !== "unimplemented";
-    const actual = info === "unimplemented" ? await this.#describeWithoutIdentity(remote, signal) : info;
+    const { connectGraceMs } = this.#spec.limits;
+    const actual = await this.#whileItRuns(signal, async (alive) => {
+      const info = await dialAgain(clock, connectGraceMs, alive, () => remote.getPluginInfo(alive));
+      this.#hasIdentityService = info !== "unimplemented";
+      if (info !== "unimplemented") return info;
+      const registered = (): Promise<PluginDeclaration | undefined> => this.#describeByRegistrations(alive);
+      return describeWithoutIdentity(remote, this.#spec.declares, registered, alive);
+    });
     this.#declaration = reconcile(this.#spec.declares, checkDeclaration("the plugin's info", actual));
     this.#open.selfId = this.#declaration.selfId;
+    const { plugin } = this.#open;
+    if (plugin === undefined || plugin.selfId === this.#declaration.selfId) return;
+    throw new PluginHostError(
+      "DECLARATION_MISMATCH",
+      `the plugin calls itself ${this.#declaration.selfId}, and ${plugin.selfId} in its handshake; correct one of the two`,
+    );
   }
 
-  /** @throws PluginHostError `DEPENDENCY_MISSING`, `DEPENDENCY_CYCLE` */
+  /** A failure with what is known of the program that was launched: its last lines, and what the host refused it. */
+  explain(error: unknown): unknown {
+    const { program, refusal } = this.#open;
+    return program === undefined ? error : explainWithProgram(error, program, refusal);
+  }
+
+  /** @throws PluginHostError `DEPENDENCY_MISSING`, `DEPENDENCY_CYCLE`; `PLUGIN_FAILED` if the plugin has ended */
   checkDependencies(): void {
+    this.#ended.signal.throwIfAborted();
     const { dependencies } = this.#context.ports;
     const declaration = this.declaration;
     if (declaration === undefined) return;
+    // What it replaces goes, so that one is no help to it, and its place in the graph is the new one's.
+    const own = this.#replaces?.runtimeId ?? this.#open.plugin?.runtimeId;
     for (const dependency of declaration.requires) {
-      const problem = dependency.required ? dependencies.problemWith(dependency) : undefined;
+      const problem = dependency.required ? dependencies.problemWith(dependency, own) : undefined;
       if (problem === undefined) continue;
       throw new PluginHostError(
         "DEPENDENCY_MISSING",
@@ -115,9 +152,8 @@ export class PluginStart {
         { details: { type: dependency.type, minVersion: dependency.minVersion } },
       );
     }
-    const id = this.#open.plugin?.runtimeId ?? declaration.selfId;
     const cycle = dependencies.cycleWith({
-      id,
+      id: own ?? declaration.selfId,
       name: declaration.selfId,
       provides: declaration.provides,
       requires: declaration.requires,
@@ -132,38 +168,14 @@ export class PluginStart {
 
   /** Gives the plugin its one identity, or finds out which one it has. */
   async identify(signal: AbortSignal): Promise<void> {
-    const { ports, directory } = this.#context;
+    signal.throwIfAborted();
     const declaration = this.#described();
-    const remote = this.#remote as PluginRemote;
-    const launched = this.#launched as LaunchedPlugin;
-    this.#open.plugin ??= directory
-      .at(this.#open.addressKey ?? "")
-      .find((known) => known.selfId === declaration.selfId && known.visibility.kind === "committed");
-    if (this.#open.plugin !== undefined) {
-      this.#adopt(this.#open.plugin);
-    } else {
-      const { runtimeId, token } = ports.identities.issue(declaration.selfId, declaration.selfVersion);
-      const plugin = directory.create({
-        runtimeId,
-        selfId: declaration.selfId,
-        selfVersion: declaration.selfVersion,
-        origin: launched.origin,
-        address: launched.address,
-        visibility: { kind: "staged" },
-      });
-      plugin.remote = remote;
-      plugin.launched = launched;
-      this.#open.plugin = plugin;
-      this.#operation.onRollback(() => directory.retire(plugin, `${this.#operation.kind} failed`));
-      if (this.#hasIdentityService) {
-        const hostUrl = ports.hostUrlFor(launched.address);
-        const answer = await remote.setRuntimeIdentity({ runtimeId, token, hostUrl }, signal);
-        if (answer === "refused") throw new PluginHostError("PLUGIN_FAILED", "the plugin refused its runtime identity");
-      }
-    }
+    const known = this.#open.plugin ?? this.#registeredByItself(declaration.selfId);
+    if (known === undefined) await this.#issue(declaration, signal);
+    else this.#adopt(known);
     this.plugin.declare(declaration);
     this.#operation.runtimeId = this.plugin.runtimeId;
-    if (this.#ended !== undefined) throw this.#ended;
+    this.#ended.signal.throwIfAborted();
   }
 
   /** Stages every declared service that the plugin has not registered by itself. */
@@ -171,38 +183,39 @@ export class PluginStart {
     const { directory } = this.#context;
     const { plugin } = this;
     for (const service of this.#described().provides) {
-      const known = [...plugin.registrations.values()].some(
-        ({ type, version, path }) => type === service.type && version === service.version && path === service.path,
-      );
-      if (known) continue;
-      const registration = directory.putRegistration(plugin, { ...service, metadata: {} });
-      this.#operation.onRollback(() => directory.removeRegistration(plugin, registration));
+      if (findSame(plugin, service) !== undefined) continue;
+      const { registrationId } = directory.services.put(plugin, { ...service, metadata: {} });
+      this.#operation.onRollback(() => directory.services.remove(plugin, registrationId));
     }
   }
 
   /**
    * Polls the plugin and waits until its health is acceptable.
    *
-   * @throws PluginHostError `PLUGIN_NOT_HEALTHY` with the last state and reason, `PLUGIN_FAILED` if it ends meanwhile
+   * @throws PluginHostError `PLUGIN_NOT_HEALTHY` with the last state and reason, `PLUGIN_FAILED` if it ends meanwhile,
+   * `OPERATION_CONFLICT` if somebody removes it meanwhile
    */
   async becomeHealthy(signal: AbortSignal, acceptable: (health: Health) => boolean): Promise<void> {
     const { plugin } = this;
     const { clock } = this.#context.ports;
     const { healthMs } = this.#spec.limits;
     this.#context.directory.monitor(plugin);
+    const ended = this.#ended.signal;
     await new Promise<void>((resolve, reject) => {
       const done = (error?: unknown): void => {
         limit.cancel();
         plugin.healthListeners.delete(check);
-        signal.removeEventListener("abort", onAbort);
+        for (const source of ends) source.removeEventListener("abort", check);
         if (error === undefined) resolve();
         else reject(error);
       };
       const check = (): void => {
-        if (this.#ended !== undefined) done(this.#ended);
+        if (signal.aborted) done(signal.reason);
+        else if (ended.aborted) done(ended.reason);
+        else if (plugin.gone.aborted) done(endedMeanwhile(plugin));
         else if (acceptable(plugin.health.current)) done();
       };
-      const onAbort = (): void => done(signal.reason);
+      const ends = [signal, ended, plugin.gone];
       const onLimit = (): void => {
         const { state, reason } = plugin.health.current;
         const why = reason === "" ? state : `${state}, ${reason}`;
@@ -211,7 +224,7 @@ export class PluginStart {
       };
       const limit = clock.after(healthMs, onLimit, true);
       plugin.healthListeners.add(check);
-      signal.addEventListener("abort", onAbort, { once: true });
+      for (const source of ends) source.addEventListener("abort", check, { once: true });
       check();
     });
   }
@@ -221,43 +234,126 @@ export class PluginStart {
     return this.#declaration;
   }
 
-  /** The program registered by itself: it keeps the identity it has. */
+  #registeredByItself(selfId: string): LivePlugin | undefined {
+    const there = this.#context.directory.at(this.#open.addressKey ?? "");
+    return there.find((known) => known.selfId === selfId && known.visibility.kind === "committed");
+  }
+
+  async #issue(declaration: PluginDeclaration, signal: AbortSignal): Promise<void> {
+    const { ports, directory } = this.#context;
+    const { selfId, selfVersion } = declaration;
+    const remote = this.#remote as PluginRemote;
+    const launched = this.#launched as LaunchedPlugin;
+    const { origin, address } = launched;
+    const { runtimeId, token } = ports.identities.issue(selfId, selfVersion);
+    this.#operation.onRollback(() => ports.identities.revoke(runtimeId));
+    const plugin = directory.create({
+      runtimeId,
+      selfId,
+      selfVersion,
+      origin,
+      address,
+      visibility: { kind: "staged" },
+    });
+    plugin.remote = remote;
+    plugin.launched = launched;
+    this.#open.plugin = plugin;
+    this.#operation.onRollback(() => directory.retire(plugin, `${this.#operation.kind} failed`));
+    if (!this.#hasIdentityService) return;
+    const hostUrl = ports.hostUrlFor(address);
+    const answer = await this.#whileItRuns(signal, (alive) =>
+      remote.setRuntimeIdentity({ runtimeId, token, hostUrl }, alive),
+    );
+    if (answer === "refused") throw new PluginHostError("PLUGIN_FAILED", "the plugin refused its runtime identity");
+  }
+
+  /** The program has come by itself: it keeps the identity it has, and is managed from now on. */
   #adopt(plugin: LivePlugin): void {
-    const { directory } = this.#context;
-    const { origin, launched, visibility } = plugin;
+    assertServing(plugin);
+    if (this.#open.plugin === undefined) this.#claim(plugin, plugin.address);
     plugin.origin = (this.#launched as LaunchedPlugin).origin;
     plugin.launched = this.#launched;
     plugin.remote ??= this.#remote;
+  }
+
+  /** The operation has found a program that came by itself to be its own. What came by itself stays so if it fails. */
+  #claim(plugin: LivePlugin, address: PluginAddress): void {
+    const { directory } = this.#context;
+    const before = { origin: plugin.origin, launched: plugin.launched, address: plugin.address };
+    this.#open.plugin = plugin;
+    plugin.address = address;
+    if (plugin.visibility.kind === "joined") plugin.visibility = { kind: "staged" };
+    if (this.#open.program !== undefined) {
+      // The host started it, so it goes if the operation fails; `#started` has seen to that.
+      plugin.origin = this.#spec.launcher.origin;
+      return;
+    }
     this.#operation.onRollback(() => {
       if (plugin.visibility.kind === "gone") return;
-      plugin.origin = origin;
-      plugin.launched = launched;
-      // It came by itself and stays by itself.
-      if (visibility.kind === "committed") directory.publish(plugin);
-      else directory.commit(plugin);
+      plugin.origin = before.origin;
+      plugin.launched = before.launched;
+      if (plugin.remote === this.#remote) plugin.remote = undefined;
+      if (plugin.visibility.kind === "staged" && plugin.registrations.size === 0) {
+        plugin.address = before.address;
+        plugin.visibility = { kind: "joined" };
+        return;
+      }
+      directory.monitor(plugin);
+      if (plugin.visibility.kind === "staged") directory.commit(plugin);
+      else directory.publish(plugin);
     });
   }
 
-  async #describeWithoutIdentity(remote: PluginRemote, signal: AbortSignal): Promise<PluginDeclaration> {
-    const { declares } = this.#spec;
-    const services = await remote.handshake(signal);
-    if (services === "unimplemented") {
-      if (declares !== undefined) return declares;
-      throw new PluginHostError(
-        "PLUGIN_PROTOCOL",
-        "the endpoint serves neither PluginIdentity nor a handshake; say what it provides with `declares`",
-      );
-    }
-    const selfId = declares?.selfId ?? services[0]?.type;
-    if (selfId === undefined) {
-      throw new PluginHostError("PLUGIN_PROTOCOL", "the endpoint's handshake lists no plugins; use `declares`");
-    }
-    return {
-      selfId,
-      selfVersion: declares?.selfVersion ?? services[0]?.version ?? "",
-      provides: services,
-      requires: declares?.requires ?? [],
-      metadata: declares?.metadata ?? {},
+  /** The program runs, and calls the host under its launch. */
+  #started(program: StartedProgram): void {
+    const { directory } = this.#context;
+    const retire = (): void => {
+      if (this.#open.plugin !== undefined) directory.retire(this.#open.plugin, `${this.#operation.kind} failed`);
+      this.#open.plugin = undefined;
     };
+    if (this.#open.program === undefined) this.#operation.onRollback(retire);
+    // Another program has taken the place of one that could not have its port.
+    else retire();
+    this.#open.program = program;
+    this.#open.addressKey = addressKey(program.address);
+  }
+
+  #wrote(line: OutputLine): void {
+    const { program, plugin, selfId } = this.#open;
+    if (program === undefined) return;
+    const { pid } = program;
+    this.#context.ports.emit("output", { ...line, runtimeId: plugin?.runtimeId, selfId: plugin?.selfId ?? selfId, pid });
+  }
+
+  /** A launched program without PluginIdentity is what it says in its handshake and registers by itself. */
+  async #describeByRegistrations(signal: AbortSignal): Promise<PluginDeclaration | undefined> {
+    if (this.#open.program === undefined) return undefined;
+    const late = deferred();
+    const { clock } = this.#context.ports;
+    const timer = clock.after(this.#spec.limits.connectGraceMs, late.resolve, true);
+    const onAbort = (): void => late.resolve();
+    signal.addEventListener("abort", onAbort, { once: true });
+    await Promise.race([this.#registered.promise, late.promise]);
+    timer.cancel();
+    signal.removeEventListener("abort", onAbort);
+    signal.throwIfAborted();
+    const { plugin } = this.#open;
+    if (plugin === undefined || plugin.registrations.size === 0) return undefined;
+    const { selfId, selfVersion, requires, metadata } = plugin;
+    return { selfId, selfVersion, requires, metadata, provides: [...plugin.registrations.values()] };
+  }
+
+  /** Gives up as soon as the plugin has ended. */
+  async #whileItRuns<T>(signal: AbortSignal, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const ended = this.#ended.signal;
+    try {
+      return await work(AbortSignal.any([signal, ended]));
+    } catch (error) {
+      if (ended.aborted && !signal.aborted) throw ended.reason;
+      throw error;
+    }
   }
 }
+
+const endedMeanwhile = ({ runtimeId }: LivePlugin): PluginHostError =>
+  new PluginHostError("OPERATION_CONFLICT", `${runtimeId} has ended meanwhile`, { details: { runtimeId } });

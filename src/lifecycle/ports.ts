@@ -69,8 +69,8 @@ export interface Dependencies {
     runtimeId: RuntimeId,
     provides: readonly { readonly type: string; readonly version: string }[],
   ): readonly { readonly dependant: RuntimeId; readonly type: string; readonly minVersion: string }[];
-  /** Why a required dependency cannot be met now, or undefined if it can. */
-  problemWith(dependency: ServiceDependency): string | undefined;
+  /** Why a required dependency cannot be met now, other than by `except`, or undefined if it can. */
+  problemWith(dependency: ServiceDependency, except?: RuntimeId): string | undefined;
 }
 
 /** Everything that the lifecycle needs of the rest of the host. */

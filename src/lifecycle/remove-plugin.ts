@@ -1,9 +1,10 @@
-import { drain, shutDown } from "./drain.js";
+import { drain } from "./drain.js";
 import type { StepLimits } from "./limits.js";
 import type { LivePlugin } from "./live-plugin.js";
 import type { Operation } from "./operation.js";
 import type { StartContext } from "./plugin-start.js";
 import type { Impact } from "./ports.js";
+import { shutDown } from "./shut-down.js";
 
 // Bookkeeping without any waiting; the limit is there so that every step has one.
 const instantMs = 1_000;
@@ -13,8 +14,6 @@ export interface RemoveSpec {
   readonly plugin: LivePlugin;
   readonly reason: string;
   readonly limits: StepLimits;
-  /** Aborted when waiting for others must end because the host stops. */
-  readonly hurry: AbortSignal;
 }
 
 /**
@@ -23,7 +22,8 @@ export interface RemoveSpec {
  */
 export async function removePlugin(context: StartContext, operation: Operation, spec: RemoveSpec): Promise<Impact> {
   const { plugin, reason, limits } = spec;
-  const { directory, ports } = context;
+  const { directory, ports, stopBudget } = context;
+  const { clock } = ports;
   operation.runtimeId = plugin.runtimeId;
   try {
     const impact = await operation.step("impact", instantMs, () => ports.dependencies.impact(plugin.runtimeId));
@@ -44,8 +44,10 @@ export async function removePlugin(context: StartContext, operation: Operation, 
     // Nobody waits for the plugin any more, so what fails from here on does not keep it from going.
     await operation
       .step("shutdown", limits.drainMs + limits.shutdownMs + instantMs, async (signal) => {
-        await drain(ports.clock, plugin, limits.drainMs);
-        await shutDown(plugin, limits.shutdownMs, reason, signal);
+        await drain(clock, plugin, limits.drainMs, stopBudget.drained);
+        if (!directory.isAlone(plugin)) return;
+        const graceMs = Math.min(limits.shutdownMs, stopBudget.leftMs());
+        await shutDown(plugin, { clock, graceMs, reason, signal });
       })
       .catch(warn);
     await operation.step("forget", instantMs, () => directory.retire(plugin, reason)).catch(warn);
@@ -57,17 +59,18 @@ export async function removePlugin(context: StartContext, operation: Operation, 
 }
 
 async function letDependantsReact(
-  { directory, ports }: StartContext,
-  { plugin, limits, hurry }: RemoveSpec,
+  { directory, ports, stopBudget }: StartContext,
+  { plugin, limits }: RemoveSpec,
   impact: Impact,
   signal: AbortSignal,
 ): Promise<void> {
+  const { stopping } = stopBudget;
   const enough = new AbortController();
   const stop = (): void => enough.abort();
   const limit = ports.clock.after(limits.graceMs, stop, true);
   signal.addEventListener("abort", stop, { once: true });
-  hurry.addEventListener("abort", stop, { once: true });
-  if (hurry.aborted || limits.graceMs === 0) stop();
+  stopping.addEventListener("abort", stop, { once: true });
+  if (stopping.aborted || limits.graceMs === 0) stop();
   try {
     const types = new Set(impact.affectedServices);
     const dependants = [...impact.affectedPlugins, ...impact.optionalImpact];
@@ -78,6 +81,6 @@ async function letDependantsReact(
   } finally {
     limit.cancel();
     signal.removeEventListener("abort", stop);
-    hurry.removeEventListener("abort", stop);
+    stopping.removeEventListener("abort", stop);
   }
 }

@@ -1,9 +1,10 @@
 import { PluginHostError } from "../errors.js";
 import type { Health } from "../model/health.js";
-import { drain, shutDown } from "./drain.js";
+import { drain } from "./drain.js";
 import type { LivePlugin } from "./live-plugin.js";
 import type { Operation } from "./operation.js";
 import { PluginStart, type StartContext, type StartSpec } from "./plugin-start.js";
+import { shutDown } from "./shut-down.js";
 
 // Bookkeeping without any waiting; the limit is there so that every step has one.
 const instantMs = 1_000;
@@ -25,11 +26,12 @@ export async function replacePlugin(
   operation: Operation,
   spec: ReplaceSpec,
 ): Promise<LivePlugin> {
-  const { directory, ports } = context;
+  const { directory } = context;
   const { before, limits } = spec;
-  const start = new PluginStart(context, operation, spec);
+  const start = new PluginStart(context, operation, spec, before);
   operation.runtimeId = before.runtimeId;
   const reason = `replaced by a new ${before.selfId}`;
+  let ending: LivePlugin | undefined;
   try {
     await operation.step("start", limits.describeMs + limits.identifyMs, async (signal) => {
       await start.launch(signal);
@@ -51,26 +53,46 @@ export async function replacePlugin(
       checkOffers(context, spec, start);
     });
     await operation.step("switch", instantMs, () => {
-      if (before.visibility.kind === "committed") directory.switchOver(before, start.plugin, reason);
-      else directory.commit(start.plugin);
+      // Between two steps others get their turn; only what is looked at now holds for the switch.
+      start.checkDependencies();
+      checkOffers(context, spec, start);
+      ending = directory.switchOver(before, start.plugin, reason);
       operation.commit();
     });
   } catch (error) {
+    start.close();
     await operation.rollback();
-    throw error;
+    throw start.explain(error);
   } finally {
     start.close();
   }
-  const warn = (error: unknown): void =>
-    ports.emit("warning", { message: `${before.runtimeId} did not go cleanly after its replacement`, error });
-  await operation
-    .step("drain", limits.drainMs + instantMs, () => drain(ports.clock, before, limits.drainMs))
-    .catch(warn);
-  await operation
-    .step("shutdown", limits.shutdownMs + instantMs, (signal) => shutDown(before, limits.shutdownMs, reason, signal))
-    .catch(warn);
-  await operation.step("forget", instantMs, () => directory.retire(before, reason)).catch(warn);
+  // The new one serves, so what fails from here on is no failure of the replacement. The old one may have ended by itself.
+  if (ending === undefined) return start.plugin;
+  await endReplaced(context, operation, spec, { plugin: ending, reason });
   return start.plugin;
+}
+
+async function endReplaced(
+  { directory, ports, stopBudget }: StartContext,
+  operation: Operation,
+  { limits }: ReplaceSpec,
+  { plugin, reason }: { readonly plugin: LivePlugin; readonly reason: string },
+): Promise<void> {
+  const { clock } = ports;
+  const { drainMs, shutdownMs } = limits;
+  const warn = (error: unknown): void =>
+    ports.emit("warning", { message: `${plugin.runtimeId} did not go cleanly after its replacement`, error });
+  await operation
+    .step("drain", drainMs + instantMs, () => drain(clock, plugin, drainMs, stopBudget.drained))
+    .catch(warn);
+  await operation
+    .step("shutdown", shutdownMs + instantMs, async (signal) => {
+      // A program that was started again at the old one's address must not be told to go.
+      if (!directory.isAlone(plugin)) return;
+      await shutDown(plugin, { clock, graceMs: Math.min(shutdownMs, stopBudget.leftMs()), reason, signal });
+    })
+    .catch(warn);
+  await operation.step("forget", instantMs, () => directory.retire(plugin, reason)).catch(warn);
 }
 
 /** A replacement must be healthy if what it replaces is; otherwise degraded will do. */
@@ -79,9 +101,15 @@ function isNoWorse({ state }: Health, before: LivePlugin): boolean {
   return state === "degraded" && before.health.current.state !== "healthy";
 }
 
-function checkOffers({ ports }: StartContext, { before, allowMissingServices }: ReplaceSpec, start: PluginStart): void {
-  if (allowMissingServices) return;
-  const missing = ports.dependencies.missingAfterReplace(before.runtimeId, [...start.plugin.registrations.values()]);
+function checkOffers(
+  { directory, ports }: StartContext,
+  { before, allowMissingServices }: ReplaceSpec,
+  start: PluginStart,
+): void {
+  const serving = directory.servingFor(before.runtimeId);
+  // Where the old one has ended, nobody loses anything.
+  if (allowMissingServices || serving === undefined) return;
+  const missing = ports.dependencies.missingAfterReplace(serving.runtimeId, [...start.plugin.registrations.values()]);
   if (missing.length === 0) return;
   const list = missing.map(
     ({ dependant, type, minVersion }) => `${dependant} requires ${type} ${minVersion || "(any version)"}`,

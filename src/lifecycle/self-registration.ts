@@ -3,18 +3,28 @@ import { addressKey, type PluginAddress } from "../model/address.js";
 import { parseBaseUrl } from "../model/base-url.js";
 import type { Registration, RuntimeId } from "../model/catalog.js";
 import { checkEndpointPath, checkMetadata, checkName } from "../model/limits.js";
+import type { StartedProgram } from "../model/launch.js";
 import { checkVersion } from "../model/versions.js";
 import type { LivePlugin } from "./live-plugin.js";
-import type { PluginDirectory, ServiceRegistrationInput } from "./plugin-directory.js";
+import type { PluginDirectory } from "./plugin-directory.js";
+import type { ServiceRegistrationInput } from "./plugin-services.js";
 import type { LifecyclePorts } from "./ports.js";
 
 /** An operation that is adding or replacing, as far as a plugin that calls by itself meanwhile must know. */
 export interface OpenStart {
-  readonly addressKey: string | undefined;
+  addressKey: string | undefined;
+  /** The program that the operation launched; what comes with its launch in front of the path comes from there. */
+  program: StartedProgram | undefined;
+  /** Why the host refused what the launched program asked of it, if it did. */
+  refusal: PluginHostError | undefined;
   /** Known once the plugin was described. */
   selfId: string | undefined;
   /** The plugin that the operation gave an identity to, or adopted. */
   plugin: LivePlugin | undefined;
+  /** A plugin that came by itself turned out to be the operation's program, while that had none yet. */
+  claim(plugin: LivePlugin, address: PluginAddress): void;
+  /** The operation's plugin has registered a service by itself. */
+  registered(): void;
 }
 
 /** Settings of {@link SelfRegistration}. */
@@ -32,6 +42,8 @@ export interface SelfRegistrationOptions {
 export class SelfRegistration {
   readonly #options: SelfRegistrationOptions;
   readonly #openStarts = new Set<OpenStart>();
+  /** Acted already, but may be the program of an open start. */
+  readonly #heldBack = new Set<LivePlugin>();
 
   constructor(options: SelfRegistrationOptions) {
     this.#options = options;
@@ -40,27 +52,45 @@ export class SelfRegistration {
   /** From now on what the program at this address does belongs to the operation. Returns the function that ends that. */
   open(start: OpenStart): () => void {
     this.#openStarts.add(start);
-    return () => this.#openStarts.delete(start);
+    return () => {
+      if (!this.#openStarts.delete(start)) return;
+      const waiting = [...this.#heldBack];
+      this.#heldBack.clear();
+      for (const plugin of waiting) this.seen(plugin);
+    };
   }
 
-  /** A plugin shakes hands: a new identity, or another token for the one that its operation gave it already. */
+  /**
+   * A plugin shakes hands: a new identity, or another token for the one that its operation gave it already.
+   *
+   * @throws PluginHostError `INVALID_ARGUMENT` with the field, `LIMIT_REACHED`, `HOST_STOPPED`; `NOT_ALLOWED` for a
+   * launched program that calls itself by another name than before
+   */
   join(
     selfId: string,
     selfVersion: string,
     baseUrl: string,
+    peerAddress: string,
+    launchId?: string,
   ): { readonly runtimeId: RuntimeId; readonly token: string } {
+    const { directory, ports, baseUrlRefusal } = this.#options;
+    directory.assertAccepting();
     // Spaces become dashes in the runtime id (wire contract, Identity).
     checkName("self_id", selfId.replaceAll(" ", "-"));
     if (selfVersion !== "") checkVersion("self_version", selfVersion);
-    const { identities } = this.#options.ports;
-    const key = baseUrl === "" ? undefined : addressKey(parseBaseUrl("base_url", baseUrl));
-    const start = this.#startOf(key, selfId);
-    if (start?.plugin !== undefined) {
-      const token = identities.rotate(start.plugin.runtimeId);
-      if (token !== undefined) return { runtimeId: start.plugin.runtimeId, token };
+    const ofLaunch = launchId === undefined ? undefined : this.#ofLaunch(launchId, selfId);
+    const program = ofLaunch?.start?.program;
+    const address = program?.address ?? (baseUrl === "" ? undefined : parseBaseUrl("base_url", baseUrl));
+    // What it says of its address counts only if it may say so; registering there will tell it why not.
+    const isCredible = address !== undefined && baseUrlRefusal(address, peerAddress) === undefined;
+    const start = ofLaunch?.start ?? (isCredible ? this.#startOf(addressKey(address), selfId) : undefined);
+    const known = ofLaunch?.plugin ?? start?.plugin;
+    if (known !== undefined) {
+      const token = ports.identities.rotate(known.runtimeId);
+      if (token !== undefined) return { runtimeId: known.runtimeId, token };
     }
-    const issued = identities.issue(selfId, selfVersion);
-    this.#options.directory.create({
+    const issued = ports.identities.issue(selfId, selfVersion);
+    const plugin = directory.create({
       runtimeId: issued.runtimeId,
       selfId,
       selfVersion,
@@ -68,6 +98,7 @@ export class SelfRegistration {
       address: { kind: "external" },
       visibility: { kind: "joined" },
     });
+    if (start !== undefined && start.plugin === undefined && address !== undefined) start.claim(plugin, address);
     return issued;
   }
 
@@ -75,8 +106,9 @@ export class SelfRegistration {
   seen(plugin: LivePlugin): void {
     if (plugin.visibility.kind !== "joined") return;
     for (const start of this.#openStarts) {
+      if (start.addressKey === undefined) continue;
       // It may be the program that is being added; its registration will tell.
-      if (start.plugin === undefined || start.selfId === undefined || start.selfId === plugin.selfId) return;
+      if (start.selfId === undefined || start.selfId === plugin.selfId) return void this.#heldBack.add(plugin);
     }
     this.#options.directory.monitor(plugin);
     this.#options.directory.commit(plugin);
@@ -89,6 +121,7 @@ export class SelfRegistration {
    */
   register(runtimeId: RuntimeId, given: ServiceRegistrationInput, peerAddress: string): Registration {
     const { directory } = this.#options;
+    directory.assertAccepting();
     const input: ServiceRegistrationInput = {
       type: checkName("service_type", given.type),
       version: checkVersion("version", given.version),
@@ -101,12 +134,12 @@ export class SelfRegistration {
       throw new PluginHostError("NOT_ALLOWED", `${runtimeId} is being removed and cannot register anything`);
     }
     const address = this.#addressOf(input, peerAddress);
-    const { plugin, predecessor } = address === undefined ? { plugin: caller } : this.#place(caller, address);
-    const registration = directory.putRegistration(plugin, input);
+    const plugin = address === undefined ? caller : this.#place(caller, address);
+    const registration = directory.services.put(plugin, input);
+    for (const start of this.#openStarts) if (start.plugin === plugin) start.registered();
     if (plugin.visibility.kind === "joined") {
       directory.monitor(plugin);
-      if (predecessor === undefined) directory.commit(plugin);
-      else directory.succeed(predecessor, plugin, "a new start of it registered at the same address");
+      directory.commit(plugin);
     }
     return registration;
   }
@@ -119,9 +152,8 @@ export class SelfRegistration {
   unregister(runtimeId: RuntimeId, registrationId: string): void {
     const { directory } = this.#options;
     const plugin = directory.get(runtimeId);
-    const own = plugin?.registrations.get(registrationId);
-    if (plugin !== undefined && own !== undefined) {
-      directory.removeRegistration(plugin, own);
+    if (plugin?.registrations.has(registrationId)) {
+      directory.services.remove(plugin, registrationId);
       return;
     }
     for (const other of directory.all()) {
@@ -132,8 +164,29 @@ export class SelfRegistration {
     throw new PluginHostError("REGISTRATION_NOT_FOUND", `no registration has the id ${JSON.stringify(registrationId)}`);
   }
 
+  /** The host refused a call of a launched program, which may well be why it does not become ready. */
+  refused(launchId: string, refusal: PluginHostError): void {
+    for (const start of this.#openStarts) if (start.program?.launchId === launchId) start.refusal = refusal;
+  }
+
+  /** What is known of a launch: the operation that it belongs to while that goes on, and its plugin. */
+  #ofLaunch(launchId: string, selfId: string): { start: OpenStart | undefined; plugin: LivePlugin | undefined } {
+    const start = [...this.#openStarts].find(({ program }) => program?.launchId === launchId);
+    const running = [...this.#options.directory.all()].find(({ launched }) => launched?.launchId === launchId);
+    const plugin = start?.plugin ?? running;
+    if (plugin !== undefined && plugin.selfId !== selfId) {
+      throw new PluginHostError(
+        "NOT_ALLOWED",
+        `this launch is ${plugin.runtimeId}, not ${selfId}; a launched program is one plugin, add the other by itself`,
+      );
+    }
+    return { start, plugin };
+  }
+
   #startOf(key: string | undefined, selfId: string): OpenStart | undefined {
     for (const start of this.#openStarts) {
+      // One whose plugin has ended will fail; what comes now has no part in that.
+      if (start.plugin?.visibility.kind === "gone") continue;
       const sameProgram = start.selfId === undefined || start.selfId === selfId;
       if (key !== undefined && start.addressKey === key && sameProgram) return start;
     }
@@ -150,12 +203,12 @@ export class SelfRegistration {
   }
 
   /** Finds out which plugin the caller really is, now that it says where it listens. */
-  #place(caller: LivePlugin, address: PluginAddress): { plugin: LivePlugin; predecessor?: LivePlugin } {
+  #place(caller: LivePlugin, address: PluginAddress): LivePlugin {
     const { directory } = this.#options;
     // The host knows better where a plugin is that it started or was told of.
-    if (caller.origin !== "self-registered") return { plugin: caller };
+    if (caller.origin !== "self-registered") return caller;
     const key = addressKey(address);
-    if (caller.addressKey === key) return { plugin: caller };
+    if (key === undefined || caller.addressKey === key) return caller;
     if (caller.address.kind !== "external") {
       throw invalid(
         "metadata.base_url",
@@ -163,27 +216,33 @@ export class SelfRegistration {
       );
     }
     const start = this.#startOf(key, caller.selfId);
-    if (start?.plugin !== undefined && start.plugin !== caller) {
-      directory.absorb(caller, start.plugin);
-      return { plugin: start.plugin };
-    }
-    const same = directory
-      .at(key ?? "")
-      .find((other) => other !== caller && other.selfId === caller.selfId && other.committedAt !== undefined);
-    // Who shook hands before the other was committed is the program that was committed, not a later start of it.
-    if (start === undefined && same?.committedAt !== undefined && caller.since <= same.committedAt) {
+    const same = start === undefined ? this.#committedWhileItRan(caller, key) : start.plugin;
+    if (same !== undefined && same !== caller) {
       directory.absorb(caller, same);
-      return { plugin: same };
+      return same;
+    }
+    if (start !== undefined) {
+      if (start.plugin === undefined) start.claim(caller, address);
+      return caller;
     }
     caller.address = address;
-    if (start !== undefined) {
-      start.plugin = caller;
-      if (caller.visibility.kind === "joined") caller.visibility = { kind: "staged" };
-    } else if (caller.visibility.kind === "committed") {
+    if (caller.visibility.kind === "committed") {
       directory.monitor(caller);
-      if (same === undefined) directory.publish(caller);
-      else directory.succeed(same, caller, "a new start of it registered at the same address");
+      directory.commit(caller);
     }
-    return same === undefined ? { plugin: caller } : { plugin: caller, predecessor: same };
+    return caller;
+  }
+
+  /** Who shook hands before another was committed there is the program that was committed, not a later start of it. */
+  #committedWhileItRan(caller: LivePlugin, key: string): LivePlugin | undefined {
+    return this.#options.directory
+      .at(key)
+      .find(
+        ({ selfId, committedAt, phase }) =>
+          selfId === caller.selfId &&
+          phase.kind === "serving" &&
+          committedAt !== undefined &&
+          caller.since <= committedAt,
+      );
   }
 }

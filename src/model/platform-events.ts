@@ -1,6 +1,7 @@
 import type { CallEvent } from "./call-event.js";
 import type { PluginRecord, Registration, Revision, RuntimeId } from "./catalog.js";
 import type { Health } from "./health.js";
+import type { OutputLine } from "./launch.js";
 
 /** Progress of one step of one operation. */
 export interface StepEvent {
@@ -14,6 +15,15 @@ export interface StepEvent {
   /** Of this step; 0 when it starts. */
   readonly durationMs: number;
   readonly error: Error | undefined;
+}
+
+/** One line that a launched program wrote. */
+export interface OutputEvent extends OutputLine {
+  /** Undefined as long as the program has no identity. */
+  readonly runtimeId: RuntimeId | undefined;
+  /** Undefined as long as nobody has said it. */
+  readonly selfId: string | undefined;
+  readonly pid: number;
 }
 
 /** Everything that a platform tells its listeners, by name. */
@@ -34,6 +44,8 @@ export interface PlatformEvents {
   step: StepEvent;
   /** A call through the router is over. */
   call: CallEvent;
+  /** A launched program wrote a line to its standard output or standard error. */
+  output: OutputEvent;
   /** The visible state changed; everything of one change has the same revision. */
   changed: { readonly revision: Revision };
   /** Something went wrong that no caller is there to be told: a listener that threw, a plugin that did not shut down. */

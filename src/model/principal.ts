@@ -12,6 +12,8 @@ export type Principal =
   | { readonly kind: "ingress"; readonly user: string | undefined }
   /** The program that embeds the host. */
   | { readonly kind: "host" }
+  /** An operator, by the admin token or over the admin's own socket. */
+  | { readonly kind: "admin" }
   /** Nobody that the host knows. */
   | { readonly kind: "anonymous" };
 
@@ -26,6 +28,7 @@ export function principalId(principal: Principal): string {
       return principal.user === undefined ? "ingress" : `ingress:${principal.user}`;
     case "join":
     case "host":
+    case "admin":
     case "anonymous":
       return principal.kind;
   }

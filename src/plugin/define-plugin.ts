@@ -6,10 +6,10 @@ import type { HostedModule, ModuleEnvironment, RunningModule } from "../link/hos
 import { defaultBackOff } from "./back-off.js";
 import { parseHostUrl } from "./host-address.js";
 import { defaultHandshake } from "./host-handshake.js";
-import { defaultTimes } from "./host-session.js";
 import type { PluginOptions, Provides, Requires } from "./plugin-definition.js";
 import { PluginInstance } from "./plugin-instance.js";
 import { type ResolvedDefinition, resolveDefinition } from "./resolve-definition.js";
+import { defaultTimes } from "./session-times.js";
 
 /** A plugin, ready to run any number of times: `servePlugin` opens a port for it, a host runs it as a module. */
 export class DefinedPlugin implements HostedModule {

@@ -58,7 +58,6 @@ export class DependencyCalls {
       return answer;
     } catch (error) {
       const { code } = ConnectError.from(error);
-      if (code === Code.Unavailable || code === Code.NotFound) this.forget(dependency.type);
       if (code === Code.Unavailable || code === Code.Unauthenticated) this.#options.suspect(access.routing);
       throw error;
     }

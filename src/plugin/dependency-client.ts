@@ -1,5 +1,5 @@
 import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { type CallOptions, type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { invalid } from "../errors.js";
 import type { DependencyCalls } from "./dependency-calls.js";
@@ -28,7 +28,35 @@ export function dependencyClient<Desc extends DescService>(
     const name = path.slice(1).split("?", 1)[0] ?? "";
     return calls.send(dependency, { ...request, path, shape: shapeOf.get(name) ?? "whole" });
   };
-  return createClient(service, connectTransport(send, interceptors));
+  return endStreamsWithReader(service, createClient(service, connectTransport(send, interceptors)));
+}
+
+type StreamCall = (request: unknown, options?: CallOptions) => AsyncIterable<unknown>;
+
+/** Connect's clients go on with a stream when its reader has left the loop; here that ends the call. */
+function endStreamsWithReader<Desc extends DescService>(service: Desc, client: Client<Desc>): Client<Desc> {
+  const methods: Record<string, unknown> = { ...client };
+  for (const { localName, methodKind } of service.methods) {
+    if (methodKind !== "server_streaming" && methodKind !== "bidi_streaming") continue;
+    const call = methods[localName] as StreamCall;
+    methods[localName] = ((request, options) => {
+      const left = new AbortController();
+      const signal = options?.signal === undefined ? left.signal : AbortSignal.any([options.signal, left.signal]);
+      const messages = call(request, { ...options, signal });
+      return { [Symbol.asyncIterator]: () => untilLeft(messages, left) };
+    }) satisfies StreamCall;
+  }
+  return methods as Client<Desc>;
+}
+
+async function* untilLeft(messages: AsyncIterable<unknown>, left: AbortController): AsyncGenerator<unknown> {
+  let complete = false;
+  try {
+    yield* messages;
+    complete = true;
+  } finally {
+    if (!complete) left.abort(new ConnectError("the reader left the stream", Code.Canceled));
+  }
 }
 
 /** Sends any HTTP request to a dependency. Rejects with a ConnectError if the host cannot be reached. */

@@ -50,7 +50,7 @@ export class DependencyWatch {
 
   /** Returns when `signal` is aborted; never throws. */
   async run(signal: AbortSignal): Promise<void> {
-    const { cell, clock, backOff, suspect } = this.#options;
+    const { cell, backOff, suspect } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
       const access = await cell.forRouting(signal).catch(() => undefined);
@@ -68,8 +68,20 @@ export class DependencyWatch {
       failures += 1;
       // One broken stream is no news of the dependency: the next one usually stands at once.
       if (failures > 1) this.#publish({ state: "unavailable", reason: "no connection to the host" });
-      await pause(clock, backOffMs(failures, backOff), signal);
+      // Fresh access is a good reason to try at once.
+      if (cell.current === access) await this.#rest(backOffMs(failures, backOff), signal);
     }
+  }
+
+  async #rest(delayMs: number, signal: AbortSignal): Promise<void> {
+    const rest = new AbortController();
+    const end = (): void => rest.abort();
+    signal.addEventListener("abort", end, { once: true });
+    if (signal.aborted) end();
+    this.#options.cell.nextChange(rest.signal).then(end, end);
+    await pause(this.#options.clock, delayMs, rest.signal);
+    end();
+    signal.removeEventListener("abort", end);
   }
 
   async #follow(

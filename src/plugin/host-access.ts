@@ -65,11 +65,12 @@ export class HostAccessCell {
       const access = this.#access;
       if (access?.routing !== undefined) return access as RoutingAccess;
       if (this.#closed) throw new ConnectError("the plugin has stopped", Code.Unavailable);
-      await this.#change(signal);
+      await this.nextChange(signal);
     }
   }
 
-  #change(signal: AbortSignal): Promise<void> {
+  /** Resolves at the next change, or when `signal` is aborted. */
+  nextChange(signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
         this.#waiting.delete(done);

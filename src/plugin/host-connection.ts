@@ -82,10 +82,7 @@ export class HostConnection {
         port: url.port,
         path: prefix + request.path,
         method: request.method,
-        headers: {
-          ...Object.fromEntries(request.header),
-          ...(body instanceof Uint8Array && { "content-length": body.byteLength }),
-        },
+        headers: Object.fromEntries(request.header),
       });
       const abort = (): void => void call.destroy(toConnectError(signal?.reason, signal));
       signal?.addEventListener("abort", abort, { once: true });
@@ -93,6 +90,7 @@ export class HostConnection {
       call.on("error", (error) => reject(toConnectError(error, signal)));
       call.once("close", () => signal?.removeEventListener("abort", abort));
       call.once("response", (response) => resolve(toResponse(response, signal)));
+      // Node sends head and bytes together then, with the length.
       if (body === undefined || body instanceof Uint8Array) call.end(body);
       else void pour(body, call);
     });
@@ -128,7 +126,7 @@ async function pour(body: AsyncIterable<Uint8Array>, call: ClientRequest): Promi
   try {
     for await (const chunk of body) {
       if (call.destroyed) return;
-      if (!call.write(chunk)) await Promise.race([once(call, "drain"), once(call, "close")]);
+      if (!call.write(chunk)) await roomOrEnd(call);
     }
     call.end();
   } catch (error) {
@@ -136,8 +134,15 @@ async function pour(body: AsyncIterable<Uint8Array>, call: ClientRequest): Promi
   }
 }
 
-const once = (call: ClientRequest, event: string): Promise<void> =>
-  new Promise((resolve) => call.once(event, () => resolve()));
+function roomOrEnd(call: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off("drain", done).off("close", done);
+      resolve();
+    };
+    call.on("drain", done).on("close", done);
+  });
+}
 
 function toConnectError(error: unknown, signal: AbortSignal | undefined): ConnectError {
   if (error instanceof ConnectError) return error;

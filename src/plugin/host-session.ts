@@ -11,16 +11,7 @@ import { type CallLimits, registerServices, reportHealth, unregisterServices } f
 import type { OwnHealth } from "./own-health.js";
 import type { PluginEventListener } from "./plugin-event.js";
 import type { ResolvedDefinition } from "./resolve-definition.js";
-
-/** Times of a session, all in milliseconds. */
-export interface SessionTimes {
-  /** Time limit of one call to the host's own services. @default 10_000 */
-  readonly hostCallTimeoutMs: number;
-  /** How often a self-registered plugin shows that it lives, and finds out that its host was restarted. @default 10_000 */
-  readonly heartbeatMs: number;
-  /** How often a self-registered plugin renews its token. @default 28_800_000 (8 hours) */
-  readonly renewMs: number;
-}
+import type { SessionTimes } from "./session-times.js";
 
 /** What a session needs. */
 export interface SessionOptions extends SessionTimes {
@@ -93,7 +84,7 @@ export class HostSession {
 
   /** Takes what a managing host gives: a first identity, a fresh token for it, or another identity. */
   accept({ identity, host, features }: GivenIdentity): void {
-    const { cell } = this.#options;
+    const { cell, onEvent } = this.#options;
     const before = cell.current?.identity ?? (this.#phase.kind === "detached" ? this.#phase.previous : undefined);
     const renewed = before?.runtimeId === identity.runtimeId;
     // A plugin that was told its host at the start keeps to it.
@@ -101,7 +92,7 @@ export class HostSession {
       this.#connection?.close();
       this.#connection = new HostConnection(host);
     }
-    this.#options.onEvent({ kind: "identified", runtimeId: identity.runtimeId, renewed });
+    onEvent({ kind: "identified", runtimeId: identity.runtimeId, renewed });
     if (this.#connection === undefined) return;
     // A host without our features is the Go library's, whose router does not take an identity given this way.
     const routing = features.size > 0 ? identity : renewed ? cell.current?.routing : undefined;
@@ -139,7 +130,6 @@ export class HostSession {
 
   /** Closes every connection to the host and ends the calls on them. After `stop`. */
   close(): void {
-    this.#options.cell.close();
     this.#connection?.close();
   }
 
@@ -293,10 +283,3 @@ export class HostSession {
     this.#wake.resolve();
   }
 }
-
-/** What is used where nothing else is said. */
-export const defaultTimes: SessionTimes = Object.freeze({
-  hostCallTimeoutMs: 10_000,
-  heartbeatMs: 10_000,
-  renewMs: 8 * 60 * 60 * 1_000,
-});

@@ -1,15 +1,11 @@
-import { Code, ConnectError, type ConnectRouter, createContextKey } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter } from "@connectrpc/connect";
 import { PluginHostError } from "../errors.js";
 import { HealthService, ServingStatus } from "../gen/connectplugin/health/v1/health_pb.js";
 import { PluginControl } from "../gen/connectplugin/v1/control_pb.js";
 import { PluginIdentity, type SetRuntimeIdentityRequest } from "../gen/connectplugin/v1/identity_pb.js";
-import type { ServerExchange } from "../http/exchange.js";
 import { LatestChannel } from "../internal/latest-channel.js";
 import { type OwnHealth, type OwnHealthReport, toWireHealth } from "./own-health.js";
 import type { ResolvedDefinition } from "./resolve-definition.js";
-
-/** The exchange that a call came with. */
-export const exchangeKey = createContextKey<ServerExchange | undefined>(undefined);
 
 /** What a plugin's own services do. */
 export interface OwnServicesOptions {
@@ -19,7 +15,7 @@ export interface OwnServicesOptions {
   readonly signal: AbortSignal;
   /** Takes an identity. May throw a PluginHostError, which is an invalid argument, or a ConnectError. */
   readonly onIdentity: (request: SetRuntimeIdentityRequest) => void;
-  /** Asked to stop; called when the answer is out. */
+  /** Asked to stop. Returns at once, and lets the answer out before it closes connections. */
   readonly onShutdown: (graceSeconds: number, reason: string) => void;
 }
 
@@ -54,9 +50,8 @@ export function addOwnServices(router: ConnectRouter, options: OwnServicesOption
   });
   router.service(PluginControl, {
     getHealth: () => toWireHealth(health.current),
-    shutdown: ({ gracePeriodSeconds, reason }, { values }) => {
-      // Stopping may cut every connection at once, this one included.
-      values.get(exchangeKey)?.onEnd(() => options.onShutdown(Math.max(0, gracePeriodSeconds), reason));
+    shutdown: ({ gracePeriodSeconds, reason }) => {
+      options.onShutdown(Math.max(0, gracePeriodSeconds), reason);
       return { acknowledged: true };
     },
   });

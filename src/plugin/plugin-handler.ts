@@ -1,12 +1,12 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { Code, ConnectError, createContextValues, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
 import { connectHandler } from "../http/connect-handler.js";
 import type { ExchangeHandler, ServerExchange } from "../http/exchange.js";
 import { fetchHandler } from "../http/fetch-handler.js";
 import { nodeHandler } from "../http/node-handler.js";
 import { answerPlain } from "../http/request-check.js";
 import type { InFlight } from "../internal/in-flight.js";
-import { addOwnServices, exchangeKey, type OwnServicesOptions } from "./own-services.js";
+import { addOwnServices, type OwnServicesOptions } from "./own-services.js";
 import type { FetchHandler, NodeHandler } from "./plugin-definition.js";
 import type { ResolvedService } from "./resolve-definition.js";
 
@@ -32,7 +32,6 @@ export function createPluginHandler(options: PluginHandlerOptions): ExchangeHand
   const { inFlight } = options;
   const own = connectHandler({
     routes: (router) => addOwnServices(router, options),
-    contextValues: (exchange) => createContextValues().set(exchangeKey, exchange),
   });
   let mounted: readonly MountedService[] | undefined;
   const ready = options.implementations.then((implementations) => {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { PluginHostError } from "../errors.js";
 import type { SetRuntimeIdentityRequest } from "../gen/connectplugin/v1/identity_pb.js";
@@ -11,12 +12,13 @@ import { DependencyWatch } from "./dependency-watch.js";
 import { HostAccessCell } from "./host-access.js";
 import { type HostAddress, parseHostUrl } from "./host-address.js";
 import type { HandshakeSettings } from "./host-handshake.js";
-import { HostSession, type SessionTimes } from "./host-session.js";
+import { HostSession } from "./host-session.js";
 import { OwnHealth } from "./own-health.js";
 import { createPluginContext } from "./plugin-context.js";
 import type { PluginEvent, PluginEventListener } from "./plugin-event.js";
 import { createPluginHandler } from "./plugin-handler.js";
 import type { ResolvedDefinition } from "./resolve-definition.js";
+import type { SessionTimes } from "./session-times.js";
 
 /** How an instance runs. */
 export interface InstanceOptions {
@@ -70,6 +72,8 @@ export class PluginInstance {
 
   constructor(options: InstanceOptions) {
     this.#options = options;
+    // One listener for each dependency, and as many as the plugin likes: no sign of a leak.
+    setMaxListeners(0, this.#stop.signal);
     const { definition, clock, backOff } = options;
     this.#ready = this.#implementations.promise.then(() => {});
     // All three are for whoever asks; nobody has to.
@@ -190,10 +194,11 @@ export class PluginInstance {
     this.#emit({ kind: "stopping", reason });
     const deadline = deferred();
     const timer = clock.after(graceMs, deadline.resolve);
-    // While the host still sends calls they are answered; only then are new ones refused.
-    this.#refusing = !farewell;
     this.#stop.abort();
+    // Calls that the host still sends while it is told are answered; only then are new ones refused.
     await this.#session?.stop(farewell, Math.min(graceMs, farewellMs));
+    // No identity comes any more: who waits for one hears it now. Who has one can still call.
+    this.#cell.close();
     this.#refusing = true;
     await Promise.race([this.#inFlight.whenIdle(), deadline.promise]);
     this.#inFlight.abortAll(new PluginHostError("DRAIN_TIMEOUT", `calls were still open after ${graceMs} ms`));
@@ -202,7 +207,6 @@ export class PluginInstance {
       await Promise.race([done, deadline.promise]);
     }
     timer.cancel();
-    this.#cell.close();
     this.#session?.close();
     await this.#options.closeServer();
     this.#emit({ kind: "stopped" });

@@ -4,8 +4,8 @@ import { checkNumber } from "../model/limits.js";
 import { type BackOffOptions, defaultBackOff } from "./back-off.js";
 import { type HostAddress, parseHostUrl } from "./host-address.js";
 import { defaultHandshake, type HandshakeSettings } from "./host-handshake.js";
-import { defaultTimes, type SessionTimes } from "./host-session.js";
 import type { PluginEventListener } from "./plugin-event.js";
+import { defaultTimes, type SessionTimes } from "./session-times.js";
 
 /** Options of `servePlugin`. The environment is read once, and only where the option is missing. */
 export interface ServeOptions extends Partial<SessionTimes> {

@@ -71,6 +71,8 @@ function identityFault(caller: Caller): string | undefined {
       return undefined;
     case "anonymous":
       return "the call carries no identity; send X-Plugin-Runtime-ID and Authorization: Bearer <runtime token>";
+    case "admin":
+      return "an operator's token is for the admin service; calls to plugins need a plugin's identity";
     case "launch":
     case "join":
       return "the caller has no identity yet; it gets one by a handshake";

@@ -1,45 +1,25 @@
 import type { ExchangeEnd, FieldList, ServerExchange } from "../http/exchange.js";
 import { fieldValue } from "../http/field-list.js";
-import type { Clock, Timer } from "../internal/clock.js";
+import type { Timer } from "../internal/clock.js";
 import type { InFlightEntry } from "../internal/in-flight.js";
 import type { CallEvent, CallProtocol } from "../model/call-event.js";
-import type { RuntimeId } from "../model/catalog.js";
 import type { CallAccount } from "./call-account.js";
+import { CallRetries } from "./call-retries.js";
 import type { ConnectCode } from "./connect-code.js";
 import { callerDeadlineMs } from "./deadline.js";
-import { bodyTooLong, type DecideOptions, decide, type Forward } from "./decide.js";
+import { bodyTooLong, type Decision, type Forward } from "./decide.js";
 import { EnvelopeTracker } from "./envelope-tracker.js";
+import type { ForwardContext } from "./forward-context.js";
 import { passedTrailers } from "./hop-by-hop.js";
-import type { ResolvedRouterOptions } from "./options.js";
 import type { RouteTarget } from "./path.js";
 import { answersInEnvelopes } from "./protocol.js";
 import { breakAnswer, type CallFailure, sendError } from "./protocol-error.js";
-import type { ProviderConnections } from "./provider-connections.js";
 import { Pump, type PumpWatcher } from "./pump.js";
-import { requestFields, viaEntry } from "./request-headers.js";
+import { viaEntry } from "./request-headers.js";
 import { responseFields } from "./response-headers.js";
-import type { RouterView, TrafficObserver } from "./router-view.js";
-import type { TimeoutEntry, TimeoutQueue } from "./timeout-queue.js";
-import { continueTrace, type TraceIds } from "./trace-context.js";
+import type { TimeoutEntry } from "./timeout-queue.js";
 import type { UpstreamCall, UpstreamEvents, UpstreamFailure } from "./upstream.js";
-
-/** What all calls of a router share. */
-export interface ForwardContext {
-  readonly view: RouterView;
-  readonly traffic: TrafficObserver;
-  readonly clock: Clock;
-  readonly options: ResolvedRouterOptions;
-  readonly decideOptions: DecideOptions;
-  readonly connections: ProviderConnections;
-  /** Calls that wait for a provider's head. */
-  readonly headTimeouts: TimeoutQueue;
-  readonly traceIds: TraceIds;
-  readonly onCall: (event: CallEvent) => void;
-}
-
-const firstRedialMs = 20;
-const longestRedialMs = 250;
-const maxRefusedTries = 3;
+import { upstreamRequest } from "./upstream-request.js";
 
 const failureOf = (code: ConnectCode, httpStatus: number, reason: string, retryAfterMs?: number): CallFailure => ({
   code,
@@ -66,8 +46,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
   #tracker: EnvelopeTracker | undefined;
   #deadline: Timer | undefined;
   #redial: Timer | undefined;
-  #tries = 0;
-  #exclude: Set<RuntimeId> | undefined;
+  #retries: CallRetries | undefined;
   readonly #hasBody: boolean;
 
   constructor(
@@ -137,38 +116,10 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
       });
     } else {
       if (!this.#hasBody) this.context.headTimeouts.add(this);
-      this.#call = pool.upstream(protocol).start(this.#upstreamRequest(protocol), this);
+      this.#call = pool
+        .upstream(protocol)
+        .start(upstreamRequest(this.context, this.exchange, this.#decision, this.account, protocol), this);
     }
-  }
-
-  #upstreamRequest(protocol: "h1" | "h2") {
-    const { head } = this.exchange;
-    const { options } = this.context;
-    const trace = continueTrace(head.header("traceparent"), this.context.traceIds);
-    this.account.traceparent = trace.traceparent;
-    const hasLength = head.header("content-length") !== undefined;
-    const trailersPossible = this.#hasBody && !hasLength;
-    const fields = requestFields(
-      head,
-      {
-        caller: this.#decision.caller,
-        serviceType: this.#decision.serviceType,
-        protocol: this.#protocol,
-        traceparent: trace.traceparent,
-        traceContinued: trace.continued,
-        elapsedMs: this.account.elapsedMs(),
-        trailersPossible,
-      },
-      options,
-    );
-    return {
-      method: head.method,
-      path: this.#decision.upstreamPath,
-      fields,
-      hasBody: this.#hasBody,
-      hasLength,
-      expectsContinue: protocol === "h1" && this.#hasBody && head.header("expect") !== undefined,
-    };
   }
 
   ready(call: UpstreamCall): void {
@@ -276,38 +227,26 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
 
   /** Called for a call that has certainly not reached its provider, and whose body nobody has read. */
   #tryAgain(failure: UpstreamFailure): void {
-    const { provider, pinned } = this.#decision;
-    const { runtimeId } = provider.plugin;
-    const starting = failure.kind === "unreachable" && this.#isStarting();
+    const { runtimeId } = this.#decision.provider.plugin;
     this.context.headTimeouts.delete(this);
-    this.#tries++;
-    if (!pinned) {
-      this.#exclude ??= new Set();
-      this.#exclude.add(runtimeId);
-      const next = this.#decideAgain(this.#exclude);
-      if (next.kind === "forward" && !this.#exclude.has(next.provider.plugin.runtimeId)) {
-        if (!starting && failure.kind !== "refused") this.context.traffic.failed(runtimeId, failure.message);
-        this.#moveTo(next);
+    this.#retries ??= new CallRetries(this.context, this.target);
+    const next = this.#retries.after(failure, this.#decision);
+    switch (next.kind) {
+      case "elsewhere":
+        if (next.providerFailed) this.context.traffic.failed(runtimeId, failure.message);
+        this.#moveTo(next.decision);
         return;
-      }
+      case "later":
+        this.#redial = this.context.clock.after(next.delayMs, () => this.#tryNow(next.decide()));
+        return;
+      case "give-up":
+        this.#failProvider(`${runtimeId} cannot be reached: ${failure.message}`, 502);
     }
-    if (!starting && !(failure.kind === "refused" && this.#tries <= maxRefusedTries)) {
-      this.#failProvider(`${runtimeId} cannot be reached: ${failure.message}`, 502);
-      return;
-    }
-    const delayMs = Math.min(firstRedialMs * 2 ** (this.#tries - 1), longestRedialMs);
-    this.#redial = this.context.clock.after(delayMs, () => {
-      // The provider may be another incarnation by now, or gone.
-      const next = this.#decideAgain(undefined);
-      if (next.kind === "forward") this.#moveTo(next);
-      else this.#fail(next, "refused");
-    });
   }
 
-  #decideAgain(exclude: ReadonlySet<RuntimeId> | undefined) {
-    const { caller } = this.#decision;
-    const request = { target: this.target, caller, contentLength: undefined, retry: { exclude } };
-    return decide(request, this.context.view, this.context.decideOptions);
+  #tryNow(decision: Decision): void {
+    if (decision.kind === "forward") this.#moveTo(decision);
+    else this.#fail(decision, "refused");
   }
 
   #moveTo(next: Forward): void {
@@ -316,12 +255,6 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
     // In this order, so that nobody who waits for either to be idle is told so in between.
     if (next.provider.inFlight !== before) before.leave(this);
     this.#dial();
-  }
-
-  #isStarting(): boolean {
-    const { provider, registration } = this.#decision;
-    const startedAt = Math.max(provider.plugin.startedAt, registration.registeredAt);
-    return this.context.clock.now() - startedAt < this.context.options.startGraceMs;
   }
 
   // Ends.

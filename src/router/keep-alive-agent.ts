@@ -6,7 +6,6 @@ import type { TargetAddress } from "./target-address.js";
 /** The part of a socket that idling needs. Connections in memory may lack it. */
 interface IdleSocket {
   setTimeout?(ms: number): unknown;
-  ref?(): unknown;
   unref?(): unknown;
   readonly _httpMessage?: { readonly res?: { readonly headers: { readonly "keep-alive"?: string } } };
 }
@@ -23,20 +22,13 @@ export function idleMsFor(keepAlive: string | undefined, idleSocketMs: number): 
   return Math.min(idleSocketMs, Math.max(peerMs - 1_000, peerMs / 2));
 }
 
-// Node calls these two when a connection becomes free or is taken again; its own versions end idle connections at the
-// very moment that the peer named.
+// Instead of Node's own rule, which ends idle connections at the very moment that the peer named.
 function keepSocket(socket: IdleSocket, idleSocketMs: number): boolean {
   const idleMs = idleMsFor(socket._httpMessage?.res?.headers["keep-alive"], idleSocketMs);
   if (idleMs < 1) return false;
   socket.setTimeout?.(idleMs);
   socket.unref?.();
   return true;
-}
-
-function takeSocket(socket: IdleSocket, request: { reusedSocket?: boolean }): void {
-  request.reusedSocket = true;
-  socket.setTimeout?.(0);
-  socket.ref?.();
 }
 
 const agentOptions: AgentOptions = {
@@ -59,7 +51,8 @@ class PlainAgent extends HttpAgent {
     return keepSocket(socket as unknown as IdleSocket, this.idleSocketMs);
   }
   override reuseSocket(socket: Duplex, request: never): void {
-    takeSocket(socket as unknown as IdleSocket, request);
+    (socket as unknown as IdleSocket).setTimeout?.(0);
+    super.reuseSocket(socket, request);
   }
   declare createConnection: never;
 }
@@ -72,7 +65,8 @@ class SecureAgent extends HttpsAgent {
     return keepSocket(socket as unknown as IdleSocket, this.idleSocketMs);
   }
   override reuseSocket(socket: Duplex, request: never): void {
-    takeSocket(socket as unknown as IdleSocket, request);
+    (socket as unknown as IdleSocket).setTimeout?.(0);
+    super.reuseSocket(socket, request);
   }
 }
 

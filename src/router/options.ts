@@ -1,3 +1,4 @@
+import { isIP } from "node:net";
 import { invalid } from "../errors.js";
 import { checkNumber } from "../model/limits.js";
 
@@ -51,8 +52,25 @@ export type ResolvedRouterOptions = Readonly<Required<RouterOptions>>;
 const tokenPattern = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
 
 function checkViaName(name: string): string {
-  if (!tokenPattern.test(name)) throw invalid("router.viaName", `must be an HTTP token, got ${JSON.stringify(name)}`);
+  if (typeof name !== "string" || !tokenPattern.test(name))
+    throw invalid("router.viaName", `must be an HTTP token, got ${JSON.stringify(name)}`);
   return name;
+}
+
+function checkHost(host: string): string {
+  if (typeof host === "string" && /^[!-~]*$/.test(host)) return host;
+  throw invalid("router.publicHost", `must be a host name with or without a port, got ${JSON.stringify(host)}`);
+}
+
+function checkAddresses(addresses: readonly string[]): readonly string[] {
+  if (Array.isArray(addresses) && addresses.every((address) => isIP(address) !== 0))
+    return Object.freeze([...addresses]);
+  throw invalid("router.trustedProxies", `must be a list of IP addresses, got ${JSON.stringify(addresses)}`);
+}
+
+function checkBoolean(field: string, value: boolean): boolean {
+  if (typeof value !== "boolean") throw invalid(field, `must be true or false, got ${JSON.stringify(value)}`);
+  return value;
 }
 
 /**
@@ -61,6 +79,7 @@ function checkViaName(name: string): string {
  * @throws PluginHostError `INVALID_ARGUMENT` that names the field
  */
 export function resolveRouterOptions(given: RouterOptions = {}): ResolvedRouterOptions {
+  if (typeof given !== "object" || given === null) throw invalid("router", `must be an object, got ${String(given)}`);
   const number = (name: keyof RouterOptions, fallback: number, min = 1): number =>
     checkNumber(`router.${name}`, (given[name] as number | undefined) ?? fallback, min);
   return Object.freeze({
@@ -75,9 +94,9 @@ export function resolveRouterOptions(given: RouterOptions = {}): ResolvedRouterO
     probeTimeoutMs: number("probeTimeoutMs", 1_000),
     retryAfterMs: number("retryAfterMs", 1_000),
     maxHeaderBytes: number("maxHeaderBytes", 65_536, 1_024),
-    publicHost: given.publicHost ?? "",
-    trustedProxies: Object.freeze([...(given.trustedProxies ?? [])]),
-    stripUserCredentials: given.stripUserCredentials ?? false,
+    publicHost: checkHost(given.publicHost ?? ""),
+    trustedProxies: checkAddresses(given.trustedProxies ?? []),
+    stripUserCredentials: checkBoolean("router.stripUserCredentials", given.stripUserCredentials ?? false),
     viaName: checkViaName(given.viaName ?? "connect-plugin-host"),
   });
 }

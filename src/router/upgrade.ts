@@ -6,7 +6,7 @@ import { deferred } from "../internal/deferred.js";
 import type { InFlightEntry } from "../internal/in-flight.js";
 import { CallAccount } from "./call-account.js";
 import { type Caller, decide, type Forward } from "./decide.js";
-import type { ForwardContext } from "./forward.js";
+import type { ForwardContext } from "./forward-context.js";
 import type { BadPath, RouteTarget } from "./path.js";
 import { type CallFailure, errorAnswer } from "./protocol-error.js";
 import { requestFields } from "./request-headers.js";

@@ -16,6 +16,11 @@ export const rpcCodes = {
   PLUGIN_UNREACHABLE: Code.Unavailable,
   PLUGIN_PROTOCOL: Code.FailedPrecondition,
   PLUGIN_FAILED: Code.FailedPrecondition,
+  PLUGIN_EXITED: Code.FailedPrecondition,
+  COMMAND_NOT_FOUND: Code.NotFound,
+  COMMAND_NOT_EXECUTABLE: Code.FailedPrecondition,
+  COMMAND_WRONG_ARCHITECTURE: Code.FailedPrecondition,
+  PORT_IN_USE: Code.Unavailable,
   PLUGIN_NOT_HEALTHY: Code.FailedPrecondition,
   DECLARATION_MISMATCH: Code.FailedPrecondition,
   DEPENDENCY_MISSING: Code.FailedPrecondition,
@@ -34,9 +39,12 @@ export const rpcCodes = {
   LIMIT_REACHED: Code.ResourceExhausted,
 } as const satisfies Record<ErrorCode, Code>;
 
-/** What a caller over RPC gets for an error of the host: its code and message, never its stack. */
+/** What a caller over RPC gets for an error of the host: its code and message, never its stack; the host's own code in the metadata `error-code`. */
 export function toConnectError(error: unknown): ConnectError {
   if (error instanceof ConnectError) return error;
   if (!(error instanceof PluginHostError)) return ConnectError.from(error, Code.Internal);
-  return new ConnectError(error.message, rpcCodes[error.code], undefined, undefined, error);
+  const metadata: Record<string, string> = { "error-code": error.code };
+  if (error.step !== undefined) metadata["error-step"] = error.step;
+  if (error.field !== undefined && /^[\x20-\x7e]*$/.test(error.field)) metadata["error-field"] = error.field;
+  return new ConnectError(error.message, rpcCodes[error.code], metadata, undefined, error);
 }

@@ -3,7 +3,7 @@ import { PluginHostError } from "../errors.js";
 import type { HandshakeService } from "../gen/connectplugin/v1/handshake_pb.js";
 import type { ConnectionInfo } from "../http/exchange.js";
 import { hostFeatures } from "../link/host-features.js";
-import { shown } from "../model/limits.js";
+import { checkName, shown } from "../model/limits.js";
 import type { Principal } from "../model/principal.js";
 import { callerOf } from "./caller.js";
 
@@ -18,7 +18,15 @@ export interface HandshakePort {
   /** Undefined if the principal may get an identity, otherwise why not. */
   admissionRefusal(principal: Principal, connection: ConnectionInfo): string | undefined;
   /** A new identity. */
-  join(selfId: string, selfVersion: string, baseUrl: string): { readonly runtimeId: string; readonly token: string };
+  join(
+    selfId: string,
+    selfVersion: string,
+    baseUrl: string,
+    peerAddress: string,
+    launchId: string | undefined,
+  ): { readonly runtimeId: string; readonly token: string };
+  /** A launched program was refused its handshake. */
+  refused(launchId: string, refusal: PluginHostError): void;
   /** Another token for an identity that the caller has proved to own. */
   renew(runtimeId: string): string | undefined;
 }
@@ -26,7 +34,16 @@ export interface HandshakePort {
 /** `connectplugin.v1.HandshakeService`. The checks come in the order of the wire contract: cookie, core, app, self id. */
 export const handshakeRpc = (port: HandshakePort): ServiceImpl<typeof HandshakeService> => ({
   handshake(request, context) {
-    checkVersions(port, request);
+    const { authentication, connection } = callerOf(context);
+    // An identity that the host does not know any more is no obstacle to getting a new one.
+    const principal = authentication.kind === "principal" ? authentication.principal : authentication.otherwise;
+    const launchId = principal.kind === "launch" ? principal.launchId : undefined;
+    try {
+      checkVersions(port, request);
+    } catch (error) {
+      if (launchId !== undefined && error instanceof PluginHostError) port.refused(launchId, error);
+      throw error;
+    }
     const answer = {
       coreProtocolVersion,
       appProtocolVersion: port.appProtocolVersion,
@@ -34,16 +51,16 @@ export const handshakeRpc = (port: HandshakePort): ServiceImpl<typeof HandshakeS
       hostFeatures: Object.values(hostFeatures),
     };
     if (request.selfId === "") return answer;
-    const { authentication, connection } = callerOf(context);
-    // An identity that the host does not know any more is no obstacle to getting a new one.
-    const principal: Principal = authentication.kind === "principal" ? authentication.principal : { kind: "anonymous" };
+    // Spaces become dashes in the runtime id (wire contract, Identity).
+    checkName("self_id", request.selfId.replaceAll(" ", "-"));
     if (principal.kind === "plugin" && principal.selfId === request.selfId) {
       const runtimeToken = port.renew(principal.runtimeId);
       if (runtimeToken !== undefined) return { ...answer, runtimeId: principal.runtimeId, runtimeToken };
     }
     const refusal = port.admissionRefusal(principal, connection);
     if (refusal !== undefined) throw new PluginHostError("UNAUTHENTICATED", refusal);
-    const { runtimeId, token } = port.join(request.selfId, request.selfVersion, request.baseUrl);
+    const { selfId, selfVersion, baseUrl } = request;
+    const { runtimeId, token } = port.join(selfId, selfVersion, baseUrl, connection.remoteAddress, launchId);
     return { ...answer, runtimeId, runtimeToken: token };
   },
 });

@@ -17,7 +17,8 @@ export interface HealthPort {
 
 function check(port: HealthPort, service: string): ServingState {
   if (service === "") return port.isServing() ? "serving" : "not-serving";
-  const result = port.registry.find(service);
+  // Looking must not move the turn of those who choose.
+  const result = port.registry.find(service, { strategyOverride: "first" });
   if (result.kind === "found") return "serving";
   return result.code === "NO_PROVIDER" || result.code === "INVALID_ARGUMENT" ? "unknown" : "not-serving";
 }

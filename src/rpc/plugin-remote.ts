@@ -1,4 +1,5 @@
 import http from "node:http";
+import https from "node:https";
 import net from "node:net";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -9,6 +10,8 @@ import { PluginIdentity } from "../gen/connectplugin/v1/identity_pb.js";
 import type { PluginRemote } from "../lifecycle/plugin-remote.js";
 import { hostFeatures } from "../link/host-features.js";
 import type { PluginAddress } from "../model/address.js";
+import { shown } from "../model/limits.js";
+import { jsonTransport } from "./json-transport.js";
 import { fromPluginInfo, servicesOfHandshake } from "./wire-declaration.js";
 import { fromWireHealth } from "./wire-health.js";
 
@@ -19,6 +22,9 @@ export interface RemoteOptions {
   readonly appProtocolVersion: number;
 }
 
+/** Largest answer that a plugin may give about itself. */
+const maxAnswerBytes = 4 * 1024 * 1024;
+
 type Reachable = Exclude<PluginAddress, { kind: "external" }>;
 
 /**
@@ -28,12 +34,15 @@ type Reachable = Exclude<PluginAddress, { kind: "external" }>;
 export function openPluginRemote(address: Reachable, options: RemoteOptions): PluginRemote {
   const base = address.kind === "http" ? address.url : "http://plugin.invalid";
   const request = requestOptions(address);
-  const transport = createConnectTransport({
-    httpVersion: "1.1",
-    baseUrl: base,
-    useBinaryFormat: false,
-    nodeOptions: request,
-  });
+  const transport = needsHttp2(address)
+    ? createConnectTransport({
+        httpVersion: "2",
+        baseUrl: base,
+        useBinaryFormat: false,
+        readMaxBytes: maxAnswerBytes,
+        idleConnectionTimeoutMs: 1_000,
+      })
+    : jsonTransport({ baseUrl: base, request, readMaxBytes: maxAnswerBytes });
   const identity = createClient(PluginIdentity, transport);
   const control = createClient(PluginControl, transport);
   const handshakes = createClient(HandshakeService, transport);
@@ -71,19 +80,14 @@ export function openPluginRemote(address: Reachable, options: RemoteOptions): Pl
         return answer.acknowledged ? "acknowledged" : "refused";
       }),
     connect: (signal) => connectOnly(address, where, signal),
-    getStatus: (path, signal) =>
-      new Promise((resolve, reject) => {
-        const onAnswer = (answer: http.IncomingMessage): void => {
-          answer.resume();
-          resolve(answer.statusCode ?? 0);
-        };
-        http
-          .get(`${base}${path}`, { ...request, signal }, onAnswer)
-          .on("error", (error) => reject(unreachable(error, `GET ${path}`, where)));
-      }),
+    getStatus: (path, signal) => getStatus(base, path, { ...request, signal }, where),
     close: () => {},
   };
 }
+
+/** Whether the plugin has said that it does not speak HTTP/1.1. */
+const needsHttp2 = (address: Reachable): boolean =>
+  address.kind === "http" && address.protocols !== undefined && !address.protocols.includes("h1");
 
 function requestOptions(address: Reachable): http.RequestOptions {
   switch (address.kind) {
@@ -95,6 +99,24 @@ function requestOptions(address: Reachable): http.RequestOptions {
       // node:http asks `createConnection` only where no agent is given.
       return { createConnection: () => address.connect() };
   }
+}
+
+function getStatus(base: string, path: string, request: http.RequestOptions, where: string): Promise<number> {
+  // Without the slash the text would go on with the host's name, and lead to another host.
+  if (!/^\/[!-~]*$/.test(path)) {
+    const message = `the metadata health_path must begin with "/" and be escaped, got ${shown(path)}`;
+    return Promise.reject(new PluginHostError("PLUGIN_PROTOCOL", message, { field: "metadata.health_path" }));
+  }
+  return new Promise((resolve, reject) => {
+    const onAnswer = (answer: http.IncomingMessage): void => {
+      resolve(answer.statusCode ?? 0);
+      // What it says beside the status is of no interest, however long it is.
+      answer.destroy();
+    };
+    (base.startsWith("https:") ? https : http)
+      .get(`${base}${path}`, request, onAnswer)
+      .on("error", (error) => reject(unreachable(error, `GET ${path}`, where)));
+  });
 }
 
 function connectOnly(address: Reachable, where: string, signal: AbortSignal): Promise<void> {
@@ -113,6 +135,7 @@ function connectOnly(address: Reachable, where: string, signal: AbortSignal): Pr
       settle();
     };
     const onAbort = (): void => end(() => reject(signal.reason));
+    if (signal.aborted) return onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
     socket.once("connect", () => end(resolve));
     socket.once("error", (error) => end(() => reject(unreachable(error, "a connection", where))));

@@ -1,0 +1,143 @@
+import { createRequire } from "node:module";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { invalid, PluginHostError } from "./errors.js";
+import { eventNames, streamEvents } from "./event-stream.js";
+import type { Host } from "./host.js";
+import type { Timer } from "./internal/clock.js";
+import { checkDeclaration } from "./lifecycle/declaration-check.js";
+import type { HostedModule } from "./link/hosted-module.js";
+import type { PlatformEvents } from "./model/platform-events.js";
+import { resolveLimits } from "./options.js";
+import { planOperation } from "./plan.js";
+import { type PluginSource, toStartSpec } from "./plugin-source.js";
+import { viewOf } from "./plugin-view.js";
+import { type SelectionStrategy, selectionStrategyNames } from "./registry/selection/selector.js";
+import type { AdminPort, AdminSpec } from "./rpc/admin-service.js";
+import type { AdminSource } from "./rpc/admin-wire.js";
+
+/** What operators may do with a host, in terms of its parts. */
+export function createAdminPort(host: Host): AdminPort {
+  const { lifecycle, directory, registry, graph } = host;
+  return {
+    addPlugin: (spec) =>
+      withTimeout(host, spec, async (signal) => viewOf(await lifecycle.add(await toSpec(host, spec), signal))),
+    replacePlugin: (runtimeId, { allowMissingServices, ...spec }) =>
+      withTimeout(host, spec, async (signal) => {
+        const start = await toSpec(host, spec);
+        return viewOf(await lifecycle.replace(runtimeId, { ...start, allowMissingServices }, signal));
+      }),
+    removePlugin: (runtimeId, reason, graceMs) =>
+      lifecycle.remove(runtimeId, {
+        reason: reason === "" ? "removed by an operator" : reason,
+        limits: resolveLimits("limits", graceMs === undefined ? {} : { graceMs }, host.sources.limits),
+        signal: undefined,
+      }),
+    plugin: (runtimeId) => viewOf(directory.committed(runtimeId)),
+    plugins: () => host.visiblePlugins().map(viewOf),
+    services: () =>
+      registry.services().map(({ type, providers }) => {
+        const strategy = registry.selectionStrategy(type, "discover");
+        return {
+          type,
+          strategy: typeof strategy === "function" ? "custom" : strategy,
+          providers: providers.map(({ provider: { registration }, state, reason }) => ({
+            runtimeId: registration.runtimeId,
+            version: registration.version,
+            path: registration.path,
+            state,
+            reason,
+          })),
+        };
+      }),
+    startupLevels: () => graph.startupLevels(),
+    impact: (runtimeId) => graph.impact(directory.committed(runtimeId).runtimeId),
+    plan: (operation) => {
+      const checked =
+        operation.kind === "remove"
+          ? operation
+          : { ...operation, declaration: checkDeclaration("declares", operation.declaration) };
+      return planOperation(checked, {
+        dependencies: host.dependencies,
+        committed: (runtimeId) => directory.committed(runtimeId),
+      });
+    },
+    setSelectionStrategy: (type, strategy) =>
+      registry.setSelectionStrategy(type, strategy === "" ? undefined : checkStrategyName(strategy)),
+    events: (names, signal) => {
+      const wanted = names.length === 0 ? eventNames.filter((name) => name !== "call" && name !== "changed") : names;
+      return streamEvents(host.events, wanted.map(checkEventName), host.clock, signal);
+    },
+  };
+}
+
+async function toSpec(host: Host, { source, declares }: AdminSpec) {
+  const start = toStartSpec(await toSource(source), host.sources);
+  return declares === undefined ? start : { ...start, declares: checkDeclaration("declares", declares) };
+}
+
+async function toSource(source: AdminSource): Promise<PluginSource> {
+  switch (source.kind) {
+    case "endpoint":
+      return { endpoint: source.url };
+    case "module":
+      if (source.worker)
+        throw invalid("source.module.worker", "is not there yet; leave it out to run in the host's process");
+      return { module: await importModule(source.specifier) };
+    case "process":
+      return toProcessSource(source);
+  }
+}
+
+function toProcessSource({ command, env, cwd }: Extract<AdminSource, { kind: "process" }>): PluginSource {
+  const [program = "", ...args] = command;
+  return { command: program, args, env, ...(cwd !== "" && { cwd }) };
+}
+
+/** The default export of a module, found as a program in the host's working directory would find it. */
+async function importModule(specifier: string): Promise<HostedModule> {
+  const here = path.join(process.cwd(), "module.js");
+  const isPath = specifier.startsWith(".") || path.isAbsolute(specifier);
+  let loaded: { readonly default?: unknown };
+  try {
+    const file = isPath ? path.resolve(specifier) : createRequire(here).resolve(specifier);
+    loaded = await import(pathToFileURL(file).href);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new PluginHostError("PLUGIN_FAILED", `the module ${specifier} cannot be loaded: ${why}`, { cause });
+  }
+  const module = loaded.default as Partial<HostedModule> | undefined;
+  if (typeof module?.start === "function") return module as HostedModule;
+  throw invalid("source.module.specifier", `${specifier} must have what definePlugin returns as its default export`);
+}
+
+/** Runs an operation that is called off when its time is over or the one who asked for it is gone. */
+async function withTimeout<T>(host: Host, spec: AdminSpec, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const end = new AbortController();
+  const onGone = (): void => end.abort(spec.signal.reason);
+  spec.signal.addEventListener("abort", onGone, { once: true });
+  let timer: Timer | undefined;
+  const { timeoutMs } = spec;
+  if (timeoutMs !== undefined) {
+    const over = (): void => end.abort(new PluginHostError("STEP_TIMEOUT", `not done within ${timeoutMs} ms`));
+    timer = host.clock.after(timeoutMs, over);
+  }
+  try {
+    return await run(end.signal);
+  } finally {
+    timer?.cancel();
+    spec.signal.removeEventListener("abort", onGone);
+  }
+}
+
+function checkStrategyName(name: string): SelectionStrategy {
+  const known = selectionStrategyNames.find((strategy) => strategy === name);
+  if (known !== undefined) return known;
+  throw invalid("strategy", `must be one of ${selectionStrategyNames.join(", ")}, got ${JSON.stringify(name)}`);
+}
+
+function checkEventName(name: string): keyof PlatformEvents {
+  const known = eventNames.find((event) => event === name);
+  if (known !== undefined) return known;
+  throw invalid("names", `must be of ${eventNames.join(", ")}, got ${JSON.stringify(name)}`);
+}

@@ -1,0 +1,22 @@
+/** What a launched program is told through its environment. */
+export interface LaunchedEnvironment {
+  readonly port: number;
+  /** Base URL of the host, with the launch's prefix. */
+  readonly hostUrl: string;
+  /** What the caller named. */
+  readonly given: Readonly<Record<string, string>>;
+  /** The host's own environment. */
+  readonly host: Readonly<Record<string, string | undefined>>;
+}
+
+const passedOn = ["PATH", "HOME", "LANG", "TZ"] as const;
+
+/** The whole environment of a launched program: nothing of the host's gets through but PATH, HOME, LANG and TZ. */
+export function launchEnvironment({ port, hostUrl, given, host }: LaunchedEnvironment): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const name of passedOn) {
+    const value = host[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return { ...environment, ...given, PORT: String(port), HOST_URL: hostUrl, HOSTNAME: "127.0.0.1" };
+}

@@ -1,0 +1,22 @@
+import type { Clock } from "../internal/clock.js";
+import type { CallEvent } from "../model/call-event.js";
+import type { DecideOptions } from "./decide.js";
+import type { ResolvedRouterOptions } from "./options.js";
+import type { ProviderConnections } from "./provider-connections.js";
+import type { RouterView, TrafficObserver } from "./router-view.js";
+import type { TimeoutQueue } from "./timeout-queue.js";
+import type { TraceIds } from "./trace-context.js";
+
+/** What all calls of a router share. */
+export interface ForwardContext {
+  readonly view: RouterView;
+  readonly traffic: TrafficObserver;
+  readonly clock: Clock;
+  readonly options: ResolvedRouterOptions;
+  readonly decideOptions: DecideOptions;
+  readonly connections: ProviderConnections;
+  /** Calls that wait for a provider's head. */
+  readonly headTimeouts: TimeoutQueue;
+  readonly traceIds: TraceIds;
+  readonly onCall: (event: CallEvent) => void;
+}

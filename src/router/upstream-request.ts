@@ -1,0 +1,39 @@
+import type { ServerExchange } from "../http/exchange.js";
+import type { CallAccount } from "./call-account.js";
+import type { Forward } from "./decide.js";
+import type { ForwardContext } from "./forward-context.js";
+import { requestFields } from "./request-headers.js";
+import { continueTrace } from "./trace-context.js";
+import type { UpstreamRequest } from "./upstream.js";
+
+/** The request towards a provider. Takes note of the trace in the account. */
+export function upstreamRequest(
+  context: ForwardContext,
+  exchange: ServerExchange,
+  decision: Forward,
+  account: CallAccount,
+  protocol: "h1" | "h2",
+): UpstreamRequest {
+  const { head } = exchange;
+  const hasBody = !exchange.bodyless;
+  const hasLength = head.header("content-length") !== undefined;
+  const trace = continueTrace(head.header("traceparent"), context.traceIds);
+  account.traceparent = trace.traceparent;
+  const hop = {
+    caller: decision.caller,
+    serviceType: decision.serviceType,
+    protocol: account.protocol,
+    traceparent: trace.traceparent,
+    traceContinued: trace.continued,
+    elapsedMs: account.elapsedMs(),
+    trailersPossible: hasBody && !hasLength,
+  };
+  return {
+    method: head.method,
+    path: decision.upstreamPath,
+    fields: requestFields(head, hop, context.options),
+    hasBody,
+    hasLength,
+    expectsContinue: protocol === "h1" && hasBody && head.header("expect") !== undefined,
+  };
+}
