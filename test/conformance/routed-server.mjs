@@ -2,7 +2,8 @@
 import { Platform } from "../../dist/index.js";
 import { readRequest, startReferenceServer, stopOnSignal, writeResponse } from "./lib/frames.mjs";
 
-const { bytes } = await readRequest();
+const http2 = 2; // HTTP_VERSION_2
+const { bytes, request } = await readRequest();
 const reference = await startReferenceServer(bytes);
 
 const platform = new Platform({ ingress: [{ prefix: "/", type: "conformance", access: "open" }] });
@@ -18,7 +19,8 @@ await platform.addPlugin({
     selfId: "reference-server",
     selfVersion: "1.0.0",
     provides: [{ type: "conformance", version: "1.0.0", path: "/" }],
-    // The reference server answers either HTTP/1.1 or HTTP/2, as the runner asked; the host finds out which.
+    // The reference server answers one version of HTTP only, the one that the runner asked for.
+    metadata: { protocols: request.httpVersion === http2 ? "h2c" : "h1" },
   },
 });
 writeResponse({ port: Number(new URL(platform.url).port) });

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import http from "node:http";
+import { type ClientHttp2Stream, constants } from "node:http2";
 import { describe, expect, test } from "vitest";
 import type { ExchangeEnd, ExchangeHandler, ServerExchange } from "../../src/http/exchange.js";
 import {
@@ -405,4 +406,44 @@ test("many streams with early answers leave their HTTP/2 session usable", async 
     expect((await within(3_000, `answer ${round}`, call.answer())).status).toBe(400);
   }
   session.destroy();
+});
+
+test("over HTTP/2 the answer's trailers arrive also when the rest of the request is refused at once", async () => {
+  const { handler, next } = capture();
+  await using server = await startServer({ handler, limits: { dropMaxBytes: 10 } });
+  using call = startCall(server, "2");
+  call.request.write(Buffer.alloc(100_000));
+  const exchange = await next();
+  await once(exchange.body, "readable");
+  exchange.respond(200, []);
+  exchange.response.write("x".repeat(50_000));
+  exchange.end(["grpc-status", "0"]);
+  const answer = await within(2_000, "the answer", call.answer());
+  expect(answer.text.length).toBe(50_000);
+  expect(answer.trailers).toMatchObject({ "grpc-status": "0" });
+});
+
+test("over HTTP/2 a caller whose whole connection ends is gone, though it never reset its stream", async () => {
+  const { handler, next } = capture();
+  await using server = await startServer({ handler });
+  const session = connectHttp2(server);
+  const stream = session.request({ ":method": "POST", ":path": "/" });
+  stream.on("error", () => {});
+  stream.write("some of the body");
+  const exchange = await next();
+  session.destroy();
+  expect(await within(200, "seeing it", ended(exchange))).toEqual({ kind: "caller-gone" });
+  expect(server.server.openExchanges).toBe(0);
+});
+
+test("over HTTP/2 a caller that resets its stream without an error is gone too, though its body is not read", async () => {
+  const { handler, next } = capture();
+  await using server = await startServer({ handler });
+  using call = startCall(server, "2");
+  call.request.write(Buffer.alloc(200_000));
+  const exchange = await next();
+  await once(exchange.body, "readable");
+  exchange.body.read(10);
+  (call.request as ClientHttp2Stream).close(constants.NGHTTP2_NO_ERROR);
+  expect(await within(200, "seeing it", ended(exchange))).toEqual({ kind: "caller-gone" });
 });

@@ -36,6 +36,8 @@ test("a self-registering plugin shakes hands, registers and reports healthy, in 
     baseUrl: running.url,
   });
   expect(handshake?.authorization).toBeUndefined();
+  // In one piece with its length, as plain servers like it.
+  expect(own.map(({ contentLength }) => Number(contentLength) > 0)).toEqual([true, true, true]);
   expect(running.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
   expect(register?.message).toMatchObject({
     serviceType: "echo",

@@ -1,9 +1,16 @@
 import { once } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { constants, type ServerHttp2Stream } from "node:http2";
+import http, { type IncomingMessage, type ServerResponse } from "node:http";
+import { type ClientHttp2Stream, constants, type ServerHttp2Stream } from "node:http2";
 import { describe, expect, test } from "vitest";
 import { callOn, connectHttp2, startCall, type Version, within } from "../support/http-server.js";
-import { pluginRecord, type RouterHost, startHttp1Provider, startHttp2Provider, startRouter, type TestProvider } from "../support/router-host.js";
+import {
+  pluginRecord,
+  type RouterHost,
+  startHttp1Provider,
+  startHttp2Provider,
+  startRouter,
+  type TestProvider,
+} from "../support/router-host.js";
 
 /** One call as a provider of either version sees it. */
 interface Served {
@@ -106,7 +113,11 @@ describe.each(ways)("HTTP/$version in, $name out", ({ version, start, protocols 
     const answer = await within(3_000, "the answer", call.answer());
     expect([answer.status, answer.text]).toEqual([401, "no"]);
     await within(1_000, "the provider's end", set.inFlight.whenIdle());
-    expect(await within(1_000, "the event", set.host.event())).toMatchObject({ status: 401, outcome: "completed", code: "unauthenticated" });
+    expect(await within(1_000, "the event", set.host.event())).toMatchObject({
+      status: 401,
+      outcome: "completed",
+      code: "unauthenticated",
+    });
     await stillServes(set.host, version);
   });
 
@@ -119,8 +130,13 @@ describe.each(ways)("HTTP/$version in, $name out", ({ version, start, protocols 
     });
     using call = startCall(set.host, version, { path });
     call.request.end("x");
-    await expect(within(2_000, "the break", call.answer())).rejects.toThrow(/cut off|aborted|hang up|reset|code|without an answer/);
-    expect(await within(1_000, "the event", set.host.event())).toMatchObject({ outcome: "provider-failed", code: "unavailable" });
+    await expect(within(2_000, "the break", call.answer())).rejects.toThrow(
+      /cut off|aborted|hang up|reset|code|without an answer/,
+    );
+    expect(await within(1_000, "the event", set.host.event())).toMatchObject({
+      outcome: "provider-failed",
+      code: "unavailable",
+    });
     expect(set.host.view.failures).toHaveLength(1);
     expect(set.inFlight.count).toBe(0);
     await stillServes(set.host, version);
@@ -193,7 +209,11 @@ describe.each(ways)("HTTP/$version in, $name out", ({ version, start, protocols 
     await within(1_000, "the request", reached);
     call.leave();
     await within(100, "the cancellation", cancelled as Promise<unknown>);
-    expect(await within(1_000, "the event", set.host.event())).toMatchObject({ outcome: "caller-gone", code: "canceled", status: 0 });
+    expect(await within(1_000, "the event", set.host.event())).toMatchObject({
+      outcome: "caller-gone",
+      code: "canceled",
+      status: 0,
+    });
     expect(set.inFlight.count).toBe(0);
     expect(set.host.view.failures).toEqual([]);
     await stillServes(set.host, version);
@@ -215,6 +235,43 @@ describe.each(ways)("HTTP/$version in, $name out", ({ version, start, protocols 
     await within(500, "the cancellation", cancelled as Promise<unknown>);
     expect(await within(1_000, "the event", set.host.event())).toMatchObject({ outcome: "caller-gone", status: 200 });
     await stillServes(set.host, version);
+  });
+
+  test("a request that its caller breaks off never looks complete to the provider", async () => {
+    let cancelled: Promise<unknown> | undefined;
+    let looksComplete = false;
+    await using set = await open((served) => {
+      served.body.on("end", () => {
+        // A reset stream ends for its reader too; only the code tells.
+        looksComplete = !("rstCode" in served.body) || served.body.rstCode === 0;
+      });
+      served.body.on("data", () => {});
+      served.body.on("error", () => {});
+      cancelled = served.cancelled;
+      served.respond(200);
+      served.write("begun");
+    });
+    let request: http.ClientRequest | ClientHttp2Stream;
+    let leave: () => void;
+    if (version === "2") {
+      const session = connectHttp2(set.host);
+      // Without it node:http2 would end the stream before it resets it.
+      const stream = session.request({ ":path": path, ":method": "POST" }, { waitForTrailers: true });
+      request = stream;
+      leave = () => stream.close(constants.NGHTTP2_CANCEL);
+      stream.on("close", () => session.destroy());
+    } else {
+      const call = http.request({ host: "127.0.0.1", port: set.host.port, path, method: "POST" });
+      request = call;
+      leave = () => void call.destroy();
+    }
+    request.on("error", () => {});
+    request.write("half of it");
+    await within(1_000, "the head", once(request, "response"));
+    // Bytes on their way at the very moment of the break are what goes wrong most easily.
+    request.write("more", leave);
+    await within(1_000, "the cancellation", cancelled as Promise<unknown>);
+    expect(looksComplete).toBe(false);
   });
 
   test("bytes go both ways as they come", async () => {
@@ -256,7 +313,10 @@ describe.each(ways)("HTTP/$version in, $name out", ({ version, start, protocols 
     await within(1_000, "the head", begun.head);
     set.inFlight.abortAll(new Error("the plugin is drained"));
     const answer = await within(1_000, "the refusal", waiting.answer());
-    expect([answer.status, JSON.parse(answer.text)]).toEqual([503, { code: "unavailable", message: "the plugin is drained" }]);
+    expect([answer.status, JSON.parse(answer.text)]).toEqual([
+      503,
+      { code: "unavailable", message: "the plugin is drained" },
+    ]);
     await expect(within(1_000, "the break", begun.answer())).rejects.toThrow();
     await within(1_000, "both events", set.host.event(2));
     expect(set.host.events.map(({ outcome }) => outcome)).toEqual(["aborted", "aborted"]);
@@ -301,7 +361,9 @@ describe("calls on one HTTP/2 connection", () => {
     const { body } = await within(2_000, "the head", patient.head);
     for (let round = 0; round < 20; round++) {
       const session = connectHttp2(host);
-      const calls = Array.from({ length: 55 }, () => callOn(session, { ":path": "/services/logger/any/hang", ":method": "POST" }));
+      const calls = Array.from({ length: 55 }, () =>
+        callOn(session, { ":path": "/services/logger/any/hang", ":method": "POST" }),
+      );
       await once(calls[54]?.request as never, "ready").catch(() => {});
       session.destroy();
     }

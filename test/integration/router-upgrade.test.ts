@@ -4,7 +4,13 @@ import net from "node:net";
 import { expect, test } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import { within } from "../support/http-server.js";
-import { pluginRecord, registrationRecord, startHttp1Provider, startRawProvider, startRouter } from "../support/router-host.js";
+import {
+  pluginRecord,
+  registrationRecord,
+  startHttp1Provider,
+  startRawProvider,
+  startRouter,
+} from "../support/router-host.js";
 
 async function startEchoSockets() {
   const server = http.createServer();
@@ -35,7 +41,9 @@ test("a WebSocket goes through with the caller's identity, its path byte for byt
   await using echo = await startEchoSockets();
   await using host = await startRouter();
   const { inFlight } = host.view.add(pluginRecord({ address: echo.address }), registrationRecord({ path: "/ws/" }));
-  const socket = new WebSocket(`${host.url}/services/logger/any/a%2Db?q=%20`, { headers: { authorization: "Bearer secret", "x-plugin-caller-id": "forged" } });
+  const socket = new WebSocket(`${host.url}/services/logger/any/a%2Db?q=%20`, {
+    headers: { authorization: "Bearer secret", "x-plugin-caller-id": "forged" },
+  });
   await within(2_000, "the opening", once(socket, "open"));
   expect(inFlight.count).toBe(1);
   socket.send("hi");
@@ -81,9 +89,13 @@ async function refusedBy(host: { url: string }, path: string): Promise<number | 
 }
 
 test("an upgrade is refused by the same rules, with 502 if nobody listens, and with the provider's own answer", async () => {
-  await using plain = await startHttp1Provider((_request, response) => void response.writeHead(426).end("no sockets here"));
+  await using plain = await startHttp1Provider(
+    (_request, response) => void response.writeHead(426).end("no sockets here"),
+  );
   await using host = await startRouter();
-  host.view.add(pluginRecord({ runtimeId: "dead", address: { kind: "http", url: "http://127.0.0.1:1", protocols: undefined } }));
+  host.view.add(
+    pluginRecord({ runtimeId: "dead", address: { kind: "http", url: "http://127.0.0.1:1", protocols: undefined } }),
+  );
   host.view.add(pluginRecord({ runtimeId: "plain", address: plain.address() }));
   expect(await refusedBy(host, "/services/logger/nobody/x")).toBe(404);
   expect(await refusedBy(host, "/services/logger/dead/x")).toBe(502);
@@ -91,7 +103,12 @@ test("an upgrade is refused by the same rules, with 502 if nobody listens, and w
   host.caller = { kind: "anonymous" };
   expect(await refusedBy(host, "/services/logger/plain/x")).toBe(401);
   await within(1_000, "the events", host.event(4));
-  expect(host.events.map(({ outcome }) => outcome).sort()).toEqual(["completed", "provider-failed", "refused", "refused"]);
+  expect(host.events.map(({ outcome }) => outcome).sort()).toEqual([
+    "completed",
+    "provider-failed",
+    "refused",
+    "refused",
+  ]);
 });
 
 test("other protocols can be upgraded to, too", async () => {

@@ -1,11 +1,9 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import http from "node:http";
-import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { pipeline } from "node:stream";
 import type { DescService, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type HandlerContext } from "@connectrpc/connect";
 import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -21,6 +19,7 @@ import { createOnePortServer } from "../../src/http/one-port-server.js";
 import { LatestChannel } from "../../src/internal/latest-channel.js";
 import { hostFeatures } from "../../src/link/host-features.js";
 import type { HostedModule, RunningModule } from "../../src/link/hosted-module.js";
+import { forwardExchange } from "./forward-exchange.js";
 
 /** One call that came to the host, before it was answered. */
 export interface RecordedCall {
@@ -30,6 +29,7 @@ export interface RecordedCall {
   readonly httpVersion: string;
   readonly runtimeId: string | undefined;
   readonly authorization: string | undefined;
+  readonly contentLength?: string | undefined;
   /** The request's message; undefined for routed calls. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into messages of all kinds
   readonly message: any;
@@ -180,6 +180,11 @@ export class FakeHost implements AsyncDisposable {
     }
   }
 
+  /** Ends all watches in order. */
+  endWatches(): void {
+    for (const { channel } of this.#watchers) channel.close();
+  }
+
   get openWatches(): number {
     return this.#watchers.size;
   }
@@ -253,6 +258,7 @@ export class FakeHost implements AsyncDisposable {
       httpVersion: "",
       runtimeId: context.requestHeader.get("x-plugin-runtime-id") ?? undefined,
       authorization: context.requestHeader.get("authorization") ?? undefined,
+      contentLength: context.requestHeader.get("content-length") ?? undefined,
       message,
       ...extra,
     };
@@ -415,65 +421,8 @@ export class FakeHost implements AsyncDisposable {
     const base = provider.metadata.base_url;
     const module = this.modules.get(provider.runtimeId);
     if (base === undefined && module === undefined) return fail(503, "unavailable");
-    this.#forward(exchange, base ?? "http://module.invalid", module, provider.path + rest.join("/"), () =>
+    forwardExchange(exchange, base ?? "http://module.invalid", module, provider.path + rest.join("/"), () =>
       fail(502, "unavailable"),
     );
-  }
-
-  #forward(
-    exchange: ServerExchange,
-    base: string,
-    connect: (() => Duplex) | undefined,
-    path: string,
-    failed: () => void,
-  ): void {
-    const fields: http.OutgoingHttpHeaders = {};
-    const skipped = ["host", "connection", "authorization", "x-plugin-runtime-id", "transfer-encoding"];
-    for (let i = 0; i < exchange.head.fields.length; i += 2) {
-      const name = exchange.head.fields[i] ?? "";
-      if (!skipped.includes(name)) fields[name] = exchange.head.fields[i + 1];
-    }
-    const caller = exchange.head.header("x-plugin-runtime-id");
-    if (caller !== undefined) fields["x-plugin-caller-id"] = caller;
-    const answerFields = (headers: object): string[] =>
-      Object.entries(headers).flatMap(([name, value]) =>
-        name.startsWith(":") || ["connection", "keep-alive", "transfer-encoding"].includes(name)
-          ? []
-          : [name, String(value)],
-      );
-    if (exchange.head.httpVersion === "2") {
-      const session = http2.connect(base, connect === undefined ? {} : { createConnection: connect });
-      session.on("error", failed);
-      const stream = session.request({ ...fields, ":method": exchange.head.method, ":path": path });
-      stream.on("response", (headers) => {
-        exchange.respond(headers[":status"] ?? 502, answerFields(headers));
-        stream.on("data", (chunk) => exchange.response.write(chunk));
-        stream.on("end", () => {
-          exchange.end();
-          session.close();
-        });
-      });
-      exchange.body.pipe(stream);
-      return;
-    }
-    const request = http.request(
-      base,
-      {
-        method: exchange.head.method,
-        path,
-        headers: fields,
-        // With an agent, Node would not ask for our connection.
-        ...(connect === undefined ? { agent: false } : { createConnection: connect as never }),
-      },
-      (response) => {
-        exchange.respond(response.statusCode ?? 502, answerFields(response.headers));
-        response.on("data", (chunk) => exchange.response.write(chunk));
-        response.on("end", () => exchange.end());
-        response.on("error", () => exchange.abort());
-      },
-    );
-    request.on("error", failed);
-    exchange.onEnd(() => request.destroy());
-    pipeline(exchange.body, request, () => {});
   }
 }

@@ -1,5 +1,8 @@
 """A plugin in nothing but Python's standard library: an HTTP/1.1 server and Connect's JSON.
 
+It speaks JSON with the host. Other plugins may call its service in binary, which is written out by hand here: both messages of
+it have strings only.
+
 With HOST_URL it opens its port, then registers itself. Without it, it waits for the host to ask who it is and to give it
 an identity; that identity is enough to call other plugins through the host.
 
@@ -19,6 +22,41 @@ VERSION = "1.3.0"
 SERVICE_PATH = "/echo.v1.Echo/"
 CALL_TIMEOUT_S = 10
 HTTP_STATUS = {"invalid_argument": 400, "unimplemented": 404, "failed_precondition": 400, "unavailable": 503}
+
+
+def decode_strings(body):
+    """The string fields of a protobuf message, by number."""
+    fields, at = {}, 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = body[at]
+            at += 1
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                return value
+
+    while at < len(body):
+        number, size = varint() >> 3, varint()
+        fields[number] = body[at : at + size].decode()
+        at += size
+    return fields
+
+
+def encode_strings(values):
+    """A protobuf message whose fields are these strings, numbered from 1."""
+    message = b""
+    for number, value in enumerate(values, 1):
+        data, size = value.encode(), b""
+        length = len(data)
+        while length >= 0x80:
+            size += bytes([length & 0x7F | 0x80])
+            length >>= 7
+        message += bytes([number << 3 | 2]) + size + bytes([length]) + data
+    return message
 
 
 class ConnectError(Exception):
@@ -138,28 +176,45 @@ def handler_for(plugin):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             try:
-                self.answer(200, self.run(body))
+                content_type = self.headers.get_content_type()
+                self.answer(200, self.run(content_type, self.read_body()), content_type)
             except ConnectError as error:
-                self.answer(error.status, {"code": error.code, "message": str(error)})
+                self.answer_json(error.status, {"code": error.code, "message": str(error)})
             except Exception as error:  # whatever it is, the caller has to hear of it
-                self.answer(500, {"code": "internal", "message": repr(error)})
+                self.answer_json(500, {"code": "internal", "message": repr(error)})
 
-        def run(self, body):
-            if self.headers.get_content_type() != "application/json":
-                raise ConnectError("invalid_argument", "this plugin speaks application/json only", 415)
+        def read_body(self):
+            """Callers may send a length, or chunks, which http.server leaves to its users."""
+            if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            body = b""
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                body += self.rfile.read(size)
+                self.rfile.readline()
+            while self.rfile.readline() not in (b"\r\n", b""):
+                pass  # trailers
+            return body
+
+        def run(self, content_type, body):
             if self.headers.get("Authorization") or self.headers.get("X-Plugin-Runtime-ID"):
                 raise ConnectError("internal", f"{plugin.self_id} was shown the credentials of its caller")
             procedure = plugin.procedures.get(self.path)
             if procedure is None:
                 raise ConnectError("unimplemented", f"{self.path} is not served here")
-            return procedure(json.loads(body or b"{}"))
+            if content_type == "application/json":
+                return json.dumps(procedure(json.loads(body or b"{}"))).encode()
+            if content_type == "application/proto" and self.path == f"{SERVICE_PATH}Say":
+                said = procedure({"text": decode_strings(body).get(1, "")})
+                return encode_strings([said["text"], said["provider"]])
+            raise ConnectError("invalid_argument", f"{self.path} does not speak {content_type}", 415)
 
-        def answer(self, status, message):
-            body = json.dumps(message).encode()
+        def answer_json(self, status, message):
+            self.answer(status, json.dumps(message).encode(), "application/json")
+
+        def answer(self, status, body, content_type):
             self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -1,0 +1,65 @@
+// One POST of 25 bytes at a time on each of 32 connections, through the router and through its peers.
+import assert from "node:assert/strict";
+import { wrk } from "../lib/load.mjs";
+import { haproxy, nginxHttp1, nginxProvider } from "../lib/peers.mjs";
+import { cores, freePorts, Programs } from "../lib/processes.mjs";
+import { alternate } from "../lib/statistics.mjs";
+
+export const title = "HTTP/1.1 unary through the router, 32 connections";
+export const tools = ["wrk", "nginx", "haproxy"];
+
+const body = '{"message":"hello world!"}';
+const type = { "content-type": "application/json" };
+
+async function check(url, headers, expectedCaller) {
+  const answer = await fetch(url, { method: "POST", body, headers: { ...type, ...headers } });
+  assert.equal(answer.status, 200, url);
+  assert.equal(await answer.text(), body, url);
+  if (expectedCaller !== undefined) assert.equal(answer.headers.get("x-seen-caller"), expectedCaller, url);
+}
+
+export async function run({ rounds, seconds }) {
+  const programs = new Programs();
+  try {
+    const [providerPort, nginxPort, haproxyPort] = await freePorts(3);
+    await nginxProvider(programs, providerPort, body);
+    await nginxHttp1(programs, nginxPort, providerPort);
+    await haproxy(programs, haproxyPort, providerPort);
+    const proxy = await programs.node(cores.measured, "http-proxy", { providerPort });
+    const router = await programs.node(cores.measured, "router", { providerPort, protocols: "h1" });
+    const { caller, providerId } = router;
+    const path = `/services/echo/${providerId}/echo.v1.Echo/Say`;
+    const urls = {
+      router: router.url + path,
+      "http-proxy-3": proxy.url + path,
+      nginx: `http://127.0.0.1:${nginxPort}${path}`,
+      haproxy: `http://127.0.0.1:${haproxyPort}${path}`,
+      direct: `http://127.0.0.1:${providerPort}/echo.v1.Echo/Say`,
+    };
+    for (const [name, url] of Object.entries(urls)) {
+      await check(url, caller.headers, name === "router" ? caller.runtimeId : undefined);
+    }
+    const refused = await fetch(urls.router, { method: "POST", body, headers: { ...caller.headers, ...type, authorization: "Bearer no" } });
+    assert.equal(refused.status, 401);
+    const headers = { ...type, ...caller.headers };
+    const measure = (url) => () => wrk({ url, headers, body, seconds });
+    await wrk({ url: urls.router, headers, body, seconds: 1 });
+    const rates = await alternate(
+      rounds,
+      Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, measure(url)])),
+    );
+    const against = (peer) => rates.router.median / rates[peer].median;
+    return {
+      unit: "requests/s",
+      values: rates,
+      ratios: [
+        { name: "router / http-proxy-3", ratio: against("http-proxy-3"), atLeast: 2 },
+        { name: "router / nginx", ratio: against("nginx"), atLeast: 0.65 },
+        { name: "router / haproxy", ratio: against("haproxy") },
+        { name: "router / direct", ratio: against("direct") },
+      ],
+    };
+  } finally {
+    await programs.stop();
+  }
+}
