@@ -6,6 +6,8 @@ export default defineConfig({
     include: ["test/{package,soak}/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 1,
+    // For tests that count what is left in memory.
+    execArgv: ["--expose-gc"],
     testTimeout: 300_000,
     hookTimeout: 300_000,
   },

@@ -20,7 +20,8 @@ function machine() {
   let commit = "unknown";
   try {
     const git = (...args) => execFileSync("git", args, { cwd: here, encoding: "utf8" }).trim();
-    commit = git("rev-parse", "--short", "HEAD") + (git("status", "--porcelain", "--", "../src") === "" ? "" : "+changes");
+    commit =
+      git("rev-parse", "--short", "HEAD") + (git("status", "--porcelain", "--", "../src") === "" ? "" : "+changes");
   } catch {
     // An unpacked archive has no history.
   }
@@ -72,7 +73,9 @@ if (!existsSync(join(here, "../dist/index.js"))) {
   const list = await scenarios();
   const missing = [...new Set(["taskset", ...list.flatMap(({ tools }) => tools)])].filter((tool) => !isInstalled(tool));
   if (missing.length > 0) {
-    console.error(`missing: ${missing.join(", ")}; on Debian: apt-get install ${missing.map((tool) => packages[tool]).join(" ")}`);
+    console.error(
+      `missing: ${missing.join(", ")}; on Debian: apt-get install ${missing.map((tool) => packages[tool]).join(" ")}`,
+    );
     console.error("Scenarios that need them are left out.");
   }
   const options = { rounds: numberOf("rounds", 3), seconds: numberOf("seconds", 3) };
@@ -85,6 +88,9 @@ if (!existsSync(join(here, "../dist/index.js"))) {
   }
   mkdirSync(join(here, "results"), { recursive: true });
   const file = join(here, "results/latest.json");
-  writeFileSync(file, `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), options, results }, null, 2)}\n`);
+  writeFileSync(
+    file,
+    `${JSON.stringify({ date: new Date().toISOString(), machine: machine(), options, results }, null, 2)}\n`,
+  );
   console.log(`\n${JSON.stringify(machine())}\nwritten to ${file}`);
 }

@@ -1,12 +1,9 @@
-import { createRequire } from "node:module";
-import path from "node:path";
-import { pathToFileURL } from "node:url";
 import { invalid, PluginHostError } from "./errors.js";
 import { eventNames, streamEvents } from "./event-stream.js";
 import type { Host } from "./host.js";
+import { importPlugin } from "./import-plugin.js";
 import type { Timer } from "./internal/clock.js";
 import { checkDeclaration } from "./lifecycle/declaration-check.js";
-import type { HostedModule } from "./link/hosted-module.js";
 import type { PlatformEvents } from "./model/platform-events.js";
 import { resolveLimits } from "./options.js";
 import { planOperation } from "./plan.js";
@@ -66,7 +63,10 @@ export function createAdminPort(host: Host): AdminPort {
       registry.setSelectionStrategy(type, strategy === "" ? undefined : checkStrategyName(strategy)),
     events: (names, signal) => {
       const wanted = names.length === 0 ? eventNames.filter((name) => name !== "call" && name !== "changed") : names;
-      return streamEvents(host.events, wanted.map(checkEventName), host.clock, signal);
+      return streamEvents(host.events, wanted.map(checkEventName), host.clock, {
+        gone: signal,
+        over: host.stopped,
+      });
     },
   };
 }
@@ -83,39 +83,20 @@ async function toSource(source: AdminSource): Promise<PluginSource> {
     case "module":
       if (source.worker)
         throw invalid("source.module.worker", "is not there yet; leave it out to run in the host's process");
-      return { module: await importModule(source.specifier) };
-    case "process":
-      return toProcessSource(source);
+      return { module: await importPlugin(source.specifier) };
+    case "process": {
+      const [command = "", ...args] = source.command;
+      return { command, args, env: source.env, ...(source.cwd === "" ? undefined : { cwd: source.cwd }) };
+    }
   }
-}
-
-function toProcessSource({ command, env, cwd }: Extract<AdminSource, { kind: "process" }>): PluginSource {
-  const [program = "", ...args] = command;
-  return { command: program, args, env, ...(cwd !== "" && { cwd }) };
-}
-
-/** The default export of a module, found as a program in the host's working directory would find it. */
-async function importModule(specifier: string): Promise<HostedModule> {
-  const here = path.join(process.cwd(), "module.js");
-  const isPath = specifier.startsWith(".") || path.isAbsolute(specifier);
-  let loaded: { readonly default?: unknown };
-  try {
-    const file = isPath ? path.resolve(specifier) : createRequire(here).resolve(specifier);
-    loaded = await import(pathToFileURL(file).href);
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new PluginHostError("PLUGIN_FAILED", `the module ${specifier} cannot be loaded: ${why}`, { cause });
-  }
-  const module = loaded.default as Partial<HostedModule> | undefined;
-  if (typeof module?.start === "function") return module as HostedModule;
-  throw invalid("source.module.specifier", `${specifier} must have what definePlugin returns as its default export`);
 }
 
 /** Runs an operation that is called off when its time is over or the one who asked for it is gone. */
 async function withTimeout<T>(host: Host, spec: AdminSpec, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const end = new AbortController();
   const onGone = (): void => end.abort(spec.signal.reason);
-  spec.signal.addEventListener("abort", onGone, { once: true });
+  if (spec.signal.aborted) onGone();
+  else spec.signal.addEventListener("abort", onGone, { once: true });
   let timer: Timer | undefined;
   const { timeoutMs } = spec;
   if (timeoutMs !== undefined) {

@@ -69,6 +69,10 @@ export const errorCodes = {
   CORE_VERSION_MISMATCH: "CORE_VERSION_MISMATCH",
   /** The handshake's application protocol version is not the host's. */
   APP_VERSION_MISMATCH: "APP_VERSION_MISMATCH",
+  /** The host offers no capability of this type. */
+  CAPABILITY_NOT_FOUND: "CAPABILITY_NOT_FOUND",
+  /** The host offers the capability, but in no version that was asked for. */
+  CAPABILITY_VERSION_MISMATCH: "CAPABILITY_VERSION_MISMATCH",
   /** A limit on a count or rate was reached. */
   LIMIT_REACHED: "LIMIT_REACHED",
 } as const;

@@ -5,7 +5,8 @@ import type { PlatformEvents } from "./model/platform-events.js";
 
 /** One event of a platform, with its name and time. */
 export interface NamedEvent {
-  readonly name: keyof PlatformEvents;
+  /** `watching` comes once, before all others: everything that happens after it is told. */
+  readonly name: keyof PlatformEvents | "watching";
   /** Milliseconds since 1970. */
   readonly at: number;
   readonly details: object;
@@ -30,44 +31,64 @@ export const eventNames = Object.keys({
 
 const maxWaiting = 1_000;
 
-/** Everything of these names that happens from the call on, in order. A slow reader loses the oldest and is told how many. */
+/** When a stream of events ends. */
+export interface EventStreamEnds {
+  /** The reader is gone: what waits for it is dropped. */
+  readonly gone: AbortSignal;
+  /** Nothing will happen any more: what waits is read before the end. */
+  readonly over: AbortSignal;
+}
+
+/**
+ * Everything of these names that happens from the call on, in order, after one event that says that watching has begun.
+ * A slow reader loses the oldest and is told how many.
+ */
 export function streamEvents(
   events: Emitter<PlatformEvents>,
   names: readonly (keyof PlatformEvents)[],
   clock: Clock,
-  signal: AbortSignal,
+  { gone, over }: EventStreamEnds,
 ): AsyncIterable<NamedEvent> {
-  const waiting: NamedEvent[] = [];
+  const waiting: NamedEvent[] = [{ name: "watching", at: clock.now(), details: { names }, dropped: 0 }];
   let dropped = 0;
   let wake: Deferred<void> | undefined;
   // From here on, so that nothing falls between the call and the first read.
-  const unsubscribe: Unsubscribe[] = names.map((name) =>
+  const unsubscribe: Unsubscribe[] = [...new Set(names)].map((name) =>
     events.on(name, (details) => {
       if (waiting.length >= maxWaiting) {
-        dropped += 1 + (waiting.shift()?.dropped ?? 0);
+        waiting.shift();
+        dropped += 1;
       }
       waiting.push({ name, at: clock.now(), details, dropped: 0 });
       wake?.resolve();
     }),
   );
-  const stop = (): void => wake?.resolve();
-  signal.addEventListener("abort", stop, { once: true });
+  const stop = (): void => {
+    for (const off of unsubscribe) off();
+    for (const signal of [gone, over]) signal.removeEventListener("abort", stop);
+    wake?.resolve();
+  };
+  // A generator that is never read never comes to its `finally`, so the signals take the listeners off, too.
+  for (const signal of [gone, over]) {
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  }
   return (async function* () {
     try {
-      while (!signal.aborted) {
+      while (!gone.aborted) {
         const next = waiting.shift();
-        if (next === undefined) {
-          wake = deferred();
-          await wake.promise;
+        if (next !== undefined) {
+          const lost = dropped;
+          dropped = 0;
+          yield lost === 0 ? next : { ...next, dropped: lost };
           continue;
         }
-        const lost = dropped;
-        dropped = 0;
-        yield lost === 0 ? next : { ...next, dropped: lost };
+        if (over.aborted) return;
+        wake = deferred();
+        await wake.promise;
       }
     } finally {
-      signal.removeEventListener("abort", stop);
-      for (const off of unsubscribe) off();
+      stop();
     }
   })();
 }

@@ -1,9 +1,10 @@
-import http from "node:http";
 import type { Duplex } from "node:stream";
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { type Client, createClient } from "@connectrpc/connect";
+import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { PluginHostError } from "./errors.js";
+import { callShapes, connectTransport, endStreamsWithReader, pathOf } from "./http/connect-client.js";
+import { HttpClient } from "./http/http-client.js";
 import type { ServiceRegistry } from "./registry/service-registry.js";
 
 /** How the program that embeds the host calls a service. */
@@ -14,38 +15,31 @@ export interface HostClientOptions {
   readonly minVersion?: string;
 }
 
-const base = "http://host.invalid";
-
 /** Clients for the host's own code: typed, through the router like everybody's calls, over connections in memory. */
 export class HostClients {
   readonly #registry: ServiceRegistry;
-  readonly #connect: () => Duplex;
-  readonly #agent: http.Agent;
-  readonly #sessions: Http2SessionManager;
+  readonly #http: HttpClient;
 
   constructor(registry: ServiceRegistry, connect: () => Duplex) {
     this.#registry = registry;
-    this.#connect = connect;
-    this.#agent = new http.Agent({ keepAlive: true });
-    this.#agent.createConnection = () => connect();
-    this.#sessions = new Http2SessionManager(base, undefined, { createConnection: () => this.#connect() });
+    this.#http = new HttpClient({ origin: "http://host.invalid", prefix: "", connect });
   }
 
   /** A client whose calls each find a provider of their own. */
   client<S extends DescService>(service: S, options: HostClientOptions = {}): Client<S> {
-    const transportFor = (): Transport => this.#transport(this.#basePath(service, options));
-    return createClient(service, {
-      unary: (method, signal, timeoutMs, header, input, contextValues) =>
-        transportFor().unary(method, signal, timeoutMs, header, input, contextValues),
-      stream: (method, signal, timeoutMs, header, input, contextValues) =>
-        transportFor().stream(method, signal, timeoutMs, header, input, contextValues),
-    });
+    const shapeOf = new Map(service.methods.map((method) => [method.name, callShapes[method.methodKind]]));
+    const send: UniversalClientFn = ({ url, ...request }) => {
+      const path = pathOf(url);
+      const name = path.slice(path.lastIndexOf("/") + 1).split("?", 1)[0] ?? "";
+      const shape = shapeOf.get(name) ?? "whole";
+      return this.#http.send({ ...request, path: this.#basePath(service, options) + path, shape });
+    };
+    return endStreamsWithReader(service, createClient(service, connectTransport(send)));
   }
 
   /** Closes the connections in memory. */
   close(): void {
-    this.#agent.destroy();
-    this.#sessions.abort();
+    this.#http.close();
   }
 
   #basePath(service: DescService, { type = this.#typeOf(service), minVersion }: HostClientOptions): string {
@@ -63,16 +57,5 @@ export class HostClients {
       "NO_PROVIDER",
       `nobody provides ${service.typeName}; add a plugin, or name the service type`,
     );
-  }
-
-  #transport(path: string): Transport {
-    const baseUrl = `${base}${path}`;
-    const http1 = createConnectTransport({ httpVersion: "1.1", baseUrl, nodeOptions: { agent: this.#agent } });
-    // Both directions at once need HTTP/2; everything else goes the way that every provider speaks.
-    const http2 = createConnectTransport({ httpVersion: "2", baseUrl, sessionManager: this.#sessions });
-    return {
-      unary: (...call) => http1.unary(...call),
-      stream: (...call) => (call[0].methodKind === "bidi_streaming" ? http2 : http1).stream(...call),
-    };
   }
 }

@@ -1,7 +1,8 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
+import { isCapabilityPath } from "./capability-front.js";
 import type { ConnectHandler } from "./http/connect-handler.js";
-import type { ConnectionInfo, RequestHead, ServerExchange } from "./http/exchange.js";
+import type { ConnectionInfo, ExchangeHandler, RequestHead, ServerExchange } from "./http/exchange.js";
 import type { Authentication } from "./identity/authenticate.js";
 import { type Credentials, type PathPrefix, readCredentials, takePrefix } from "./identity/credentials.js";
 import { isAuthority, originRefusal } from "./identity/origin-guard.js";
@@ -20,6 +21,8 @@ export interface HostFrontParts {
   readonly router: ServiceRouter;
   /** The host's own procedures. */
   readonly procedures: ConnectHandler;
+  /** Takes what comes under `/capabilities/`. */
+  readonly handleCapability: ExchangeHandler;
   readonly authenticate: (credentials: Credentials) => Authentication;
   readonly ingress: readonly IngressOptions[];
   /** `host:port` of the public URL in lower case. */
@@ -28,13 +31,15 @@ export interface HostFrontParts {
   readonly isLoopback: (connection: ConnectionInfo) => boolean;
   /** Undefined while the host takes calls, otherwise why it does not. */
   readonly notReady: () => string | undefined;
+  /** Told of a request to upgrade that failed inside the host; the caller has got 500 then. */
+  readonly onError: (error: unknown) => void;
 }
 
 const connectionAuthentication = (principal: Principal): Authentication => ({ kind: "principal", principal });
 
 /**
- * Where every request to the host comes in: who is it, and which part of the host is it for. In this order: the host's own
- * procedures, the router, the health pages, exposed services.
+ * Where every request to the host comes in: who is it, and which part of the host is it for. In this order:
+ * capabilities, the host's own procedures, the router, the health pages, exposed services.
  */
 export class HostFront {
   readonly #parts: HostFrontParts;
@@ -59,9 +64,11 @@ export class HostFront {
     const guard = this.#refusal(head);
     if (guard !== undefined) return refuse(exchange, ...originStatus(head), guard);
     const prefix = takePrefix(head.target);
-    if (prefix.target !== head.target) exchange.retarget(prefix.target);
+    const target = withoutBroker(prefix.target);
+    if (target !== head.target) exchange.retarget(target);
+    if (isCapabilityPath(target)) return this.#parts.handleCapability(exchange);
     const authentication = this.#authenticate(head, prefix);
-    if (procedures.paths.has(pathOf(head.target)) && !this.#isIngressAtRoot(head)) {
+    if (this.#isProcedure(head)) {
       this.#callers.set(exchange, authentication);
       await procedures.handle(exchange);
       return;
@@ -79,7 +86,8 @@ export class HostFront {
     socket.on("error", () => socket.destroy());
     try {
       await this.#routeUpgrade(req, socket, early, connection);
-    } catch {
+    } catch (error) {
+      this.#parts.onError(error);
       refuseUpgrade(socket, 500, "internal error");
     }
   }
@@ -95,7 +103,7 @@ export class HostFront {
     if (ServiceRouter.accepts(head)) {
       return router.handleUpgrade(req, socket, early, connection, toCaller(this.#authenticate(head, prefix)));
     }
-    const ingress = this.#ingressFor(head.target);
+    const ingress = this.#isOwn(head) ? undefined : this.#ingressFor(head.target);
     if (ingress === undefined) return refuseUpgrade(socket, 404, "nothing is served there");
     const user = await admit(ingress, head);
     if (user === undefined) return refuseUpgrade(socket, 401, signInFirst);
@@ -114,9 +122,21 @@ export class HostFront {
     return this.#parts.authenticate(readCredentials(head, prefix));
   }
 
-  /** What is exposed at `/` answers the standard health service itself. */
-  #isIngressAtRoot({ target }: RequestHead): boolean {
-    return target.startsWith("/grpc.") && this.#parts.ingress.some(({ prefix }) => prefix === "");
+  /** Whether a request is for one of the host's own procedures. */
+  #isProcedure(head: RequestHead): boolean {
+    return this.#parts.procedures.paths.has(pathOf(head.target)) && !this.#isForProvider(head);
+  }
+
+  /** What is exposed at `/`, or named by `X-Plugin-Target`, answers the standard health and reflection services itself. */
+  #isForProvider(head: RequestHead): boolean {
+    if (!head.target.startsWith("/grpc.")) return false;
+    return ServiceRouter.accepts(head) || this.#parts.ingress.some(({ prefix }) => prefix === "");
+  }
+
+  /** Whether the host itself answers under this path, so that no exposed service does. */
+  #isOwn(head: RequestHead): boolean {
+    const target = withoutBroker(head.target);
+    return isCapabilityPath(target) || isHealthPage(pathOf(target)) || this.#isProcedure({ ...head, target });
   }
 
   #ingressFor(target: string): IngressOptions | undefined {
@@ -135,7 +155,7 @@ export class HostFront {
     const { method, target } = exchange.head;
     if (method !== "GET" && method !== "HEAD") return false;
     const path = pathOf(target);
-    if (path !== "/health" && path !== "/healthz" && path !== "/readyz") return false;
+    if (!isHealthPage(path)) return false;
     const problem = path === "/readyz" ? this.#parts.notReady() : undefined;
     exchange.respond(problem === undefined ? 200 : 503, ["content-type", "text/plain; charset=utf-8"]);
     exchange.response.write(`${problem ?? "ok"}\n`);
@@ -146,6 +166,12 @@ export class HostFront {
 
 const toCaller = (authentication: Authentication) =>
   authentication.kind === "principal" ? authentication.principal : { refused: authentication.reason };
+
+const isHealthPage = (path: string): boolean => path === "/health" || path === "/healthz" || path === "/readyz";
+
+/** The broker answers under the prefix `/broker`, too. */
+const withoutBroker = (target: string): string =>
+  target.startsWith("/broker/connectplugin.v1.CapabilityBroker/") ? target.slice("/broker".length) : target;
 
 function pathOf(target: string): string {
   const query = target.indexOf("?");

@@ -84,6 +84,17 @@ export class HostServer {
     );
   }
 
+  /** Base URL with which who is at the other end can reach the host by HTTP. @throws PluginHostError `HOST_URL_UNKNOWN` */
+  urlOver({ transport }: ConnectionInfo): string {
+    const url = this.url();
+    if (url?.startsWith("http") === true) return url;
+    if (transport === "memory") return "http://host.invalid";
+    throw new PluginHostError(
+      "HOST_URL_UNKNOWN",
+      "a capability needs an HTTP URL of the host; let it listen on a port, or set publicUrl",
+    );
+  }
+
   /** Whether a connection can only come from this machine, so that foreign names in its requests are suspicious. */
   isLoopback(connection: ConnectionInfo): boolean {
     if (this.#listening.kind === "tcp") return this.#listening.isLoopback;

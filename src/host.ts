@@ -1,8 +1,17 @@
 import type { Duplex } from "node:stream";
 import { AdminListener } from "./admin-listener.js";
 import { createAdminPort } from "./admin-port.js";
-import { DependencyGraph } from "./graph/dependency-graph.js";
+import type { CapabilityBroker } from "./capabilities/capability-broker.js";
+import type { CheckedOffer } from "./capabilities/capability-offer.js";
+import {
+  createBroker,
+  handleCapabilityCall,
+  type OfferedCapability,
+  offerCapability,
+  type ServeGranted,
+} from "./capability-front.js";
 import { PluginHostError } from "./errors.js";
+import { DependencyGraph } from "./graph/dependency-graph.js";
 import { projectGraph } from "./graph-projection.js";
 import { HealthMonitor } from "./health/health-monitor.js";
 import { HostFront } from "./host-front.js";
@@ -59,6 +68,7 @@ export class Host {
   readonly #identities: IdentityStore;
   readonly #selfRegistration: SelfRegistration;
   readonly #router: ServiceRouter;
+  readonly #broker: CapabilityBroker<ServeGranted>;
   readonly #server: HostServer;
   readonly #inFlightListeners = new Set<(runtimeId: RuntimeId) => void>();
   readonly #adminListeners: AdminListener[] = [];
@@ -98,6 +108,9 @@ export class Host {
     });
     this.lifecycle = new Lifecycle({ ports, directory, selfRegistration: this.#selfRegistration });
     this.#router = this.#createRouter();
+    this.#broker = createBroker(options.grants, this.clock, this.#identities);
+    this.events.on("plugin-removed", ({ plugin }) => this.#broker.ownerEnded(plugin.runtimeId));
+    for (const offer of options.capabilities) this.offerCapability(offer);
     this.front = this.#createFront();
     this.#server = new HostServer({
       options,
@@ -124,6 +137,11 @@ export class Host {
     return this.#server.url();
   }
 
+  /** Aborted when the host has stopped all plugins and nothing happens any more. */
+  get stopped(): AbortSignal {
+    return this.#stopped.signal;
+  }
+
   listen(target: ListenTarget): Promise<void> {
     return this.#server.listen(target);
   }
@@ -141,6 +159,10 @@ export class Host {
       if (exchange.responded) exchange.abort();
       else exchange.respond(500, [], true);
     }
+  }
+
+  offerCapability(offer: CheckedOffer): OfferedCapability {
+    return offerCapability(this.#broker, this.#router, offer);
   }
 
   /** Opens the admin service on a listener of its own. Resolves with its URL. */
@@ -184,11 +206,14 @@ export class Host {
     return [...this.directory.all()].filter(({ visibility }) => visibility.kind === "committed");
   }
 
-  async stop(): Promise<void> {
+  /** Stops everything. `closeClients` is called when calls have had their time, before connections are closed. */
+  async stop(closeClients: () => void): Promise<void> {
     const { stopBudgetMs } = this.#options;
     const endsAt = this.clock.monotonic() + stopBudgetMs;
     await this.lifecycle.stop(() => this.#stopLevels(), stopBudgetMs);
     this.#stopped.abort();
+    // Before our own end of their connections: the session manager of connect-node loses its error listener otherwise.
+    closeClients();
     this.#sweep?.cancel();
     this.registry.close();
     this.directory.close();
@@ -276,6 +301,7 @@ export class Host {
         magicCookieValue: magicCookie.value,
         appProtocolVersion,
         serverVersion: `connect-plugin-host/${libraryVersion}`,
+        capabilities: () => this.#broker.offered(),
         admissionRefusal: (principal, connection) =>
           admissionRefusal(this.#server.admissionPolicy(), principal, connection),
         join: (...who) => this.#selfRegistration.join(...who),
@@ -309,6 +335,14 @@ export class Host {
         isServing: () => !this.lifecycle.isStopping,
         stopped: this.#stopped.signal,
       },
+      broker: {
+        allowAnonymous: this.#options.grants.allowAnonymous,
+        hostUrl: (connection) => this.#server.urlOver(connection),
+        request: (request) => {
+          if (request.caller.kind === "plugin") seen(request.caller.runtimeId);
+          return this.#broker.request(request);
+        },
+      },
       admin: adminToken === undefined ? undefined : createAdminPort(this),
     });
     const authenticate = createAuthenticator({
@@ -320,6 +354,7 @@ export class Host {
     const front: HostFront = new HostFront({
       router: this.#router,
       procedures,
+      handleCapability: (exchange) => handleCapabilityCall(this.#broker, exchange),
       authenticate: (credentials) => {
         const found = authenticate(credentials);
         if (found.kind === "refused" && found.otherwise.kind === "launch") {
@@ -330,6 +365,7 @@ export class Host {
       },
       ingress,
       publicAuthority: publicUrl === undefined ? undefined : new URL(publicUrl).host.toLowerCase(),
+      onError: (error) => this.#warn("a request to upgrade failed inside the host", error),
       isLoopback: (connection) => this.#server.isLoopback(connection),
       notReady: () => (this.lifecycle.isStopping ? "stopping" : undefined),
     });
@@ -348,6 +384,7 @@ export class Host {
         const plugin = this.directory.get(runtimeId);
         if (plugin !== undefined) this.directory.retire(plugin, "it gave no sign of life for as long as a token lives");
       }
+      this.#broker.sweep();
       this.#sweepLater();
     });
   }

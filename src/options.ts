@@ -1,3 +1,5 @@
+import { type CapabilityOffer, type CheckedOffer, checkOffer } from "./capabilities/capability-offer.js";
+import { invalid } from "./errors.js";
 import type { RequestHead } from "./http/exchange.js";
 import { type HttpServerLimits, resolveServerLimits } from "./http/server-limits.js";
 import type { BaseUrlPolicy } from "./identity/base-url-policy.js";
@@ -66,6 +68,16 @@ export interface HealthOptions {
   readonly maxEjectMs?: number;
 }
 
+/** Settings of the grants with which plugins use what the host offers. */
+export interface GrantOptions {
+  /** How long a grant is good. @default 1 h */
+  readonly ttlMs?: number;
+  /** Most grants of one plugin that are good at once; all callers without an identity count as one. @default 100 */
+  readonly maxPerPlugin?: number;
+  /** Whether callers without a plugin's identity may request capabilities. @default false */
+  readonly allowAnonymous?: boolean;
+}
+
 /** Settings of a {@link Platform}. All of them have defaults; the object is read once and never written to. */
 export interface PlatformOptions {
   /**
@@ -106,6 +118,9 @@ export interface PlatformOptions {
   /** Limits of the host's own server. */
   readonly server?: HttpServerLimits;
   readonly ingress?: readonly IngressOptions[];
+  /** What the host itself offers to plugins from the start; see also `offerCapability`. */
+  readonly capabilities?: readonly CapabilityOffer[];
+  readonly grants?: GrantOptions;
   /** Undefined if the call may pass, otherwise the reason why not. Synchronous; called for each call. @default all may */
   readonly authorize?: (call: CallToAuthorize) => string | undefined;
   /**
@@ -123,11 +138,13 @@ type Optional = "publicUrl" | "joinToken" | "adminToken" | "authorize" | "caller
 
 /** Options with all defaults filled in. */
 export type ResolvedOptions = Readonly<
-  Required<Omit<PlatformOptions, Optional | "health" | "limits">> & {
+  Required<Omit<PlatformOptions, Optional | "health" | "limits" | "capabilities" | "grants">> & {
     readonly [Name in Optional]: PlatformOptions[Name] | undefined;
   } & {
     readonly health: Required<HealthOptions>;
     readonly limits: StepLimits;
+    readonly capabilities: readonly CheckedOffer[];
+    readonly grants: Required<GrantOptions>;
   }
 >;
 
@@ -151,6 +168,8 @@ const optionNames = [
   "router",
   "server",
   "ingress",
+  "capabilities",
+  "grants",
   "authorize",
   "callerRate",
   "stopBudgetMs",
@@ -194,10 +213,26 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
     router: router === undefined ? undefined : Object.freeze({ ...router }),
     server: server === undefined ? undefined : Object.freeze({ ...server }),
     ingress: checkIngress("ingress", given.ingress ?? []),
+    capabilities: resolveCapabilities(given.capabilities),
+    grants: resolveGrants(given.grants),
     authorize: checkFunction("authorize", given.authorize),
     callerRate: checkRate("callerRate", given.callerRate),
     stopBudgetMs: checkNumber("stopBudgetMs", given.stopBudgetMs ?? 10_000, 0),
     clock: checkClock("clock", given.clock ?? systemClock),
+  });
+}
+
+function resolveCapabilities(given: readonly CapabilityOffer[] = []): readonly CheckedOffer[] {
+  if (!Array.isArray(given)) throw invalid("capabilities", "must be an array");
+  return Object.freeze(given.map((one, index) => checkOffer(`capabilities[${index}]`, one)));
+}
+
+function resolveGrants(given: GrantOptions = {}): Required<GrantOptions> {
+  checkNames("grants", given, ["ttlMs", "maxPerPlugin", "allowAnonymous"]);
+  return Object.freeze({
+    ttlMs: checkNumber("grants.ttlMs", given.ttlMs ?? hourMs, 1),
+    maxPerPlugin: checkNumber("grants.maxPerPlugin", given.maxPerPlugin ?? 100, 1),
+    allowAnonymous: checkBoolean("grants.allowAnonymous", given.allowAnonymous ?? false),
   });
 }
 

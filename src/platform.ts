@@ -4,6 +4,8 @@ import type { Duplex } from "node:stream";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { addPlugins } from "./add-plugins.js";
+import { type CapabilityOffer, checkOffer } from "./capabilities/capability-offer.js";
+import type { OfferedCapability } from "./capability-front.js";
 import { PluginHostError } from "./errors.js";
 import { Host } from "./host.js";
 import { type HostClientOptions, HostClients } from "./host-client.js";
@@ -115,7 +117,8 @@ export class Platform {
    *
    * @throws PluginHostError with `step`: `INVALID_ARGUMENT`, `HOST_STOPPED`, `ENDPOINT_IN_USE`, `DEPENDENCY_MISSING`,
    * `DEPENDENCY_CYCLE`, `PLUGIN_UNREACHABLE`, `PLUGIN_PROTOCOL`, `PLUGIN_FAILED`, `DECLARATION_MISMATCH`,
-   * `PLUGIN_NOT_HEALTHY`, `HOST_URL_UNKNOWN`, `STEP_TIMEOUT`, `OPERATION_ABORTED`
+   * `PLUGIN_NOT_HEALTHY`, `HOST_URL_UNKNOWN`, `STEP_TIMEOUT`, `OPERATION_ABORTED`; for a program also `COMMAND_NOT_FOUND`,
+   * `COMMAND_NOT_EXECUTABLE`, `COMMAND_WRONG_ARCHITECTURE`, `PLUGIN_EXITED`, `PORT_IN_USE`, and what the host refused it
    */
   async addPlugin(spec: PluginSpec): Promise<PluginView> {
     const start = toStartSpec(spec, this.#host.sources);
@@ -166,6 +169,17 @@ export class Platform {
     return viewOf(await this.#host.lifecycle.replace(runtimeId, { ...start, allowMissingServices }, spec.signal));
   }
 
+  /**
+   * Offers something of the host's own to plugins, until it is withdrawn. They find it in `host_capabilities` of the
+   * handshake and get access by `connectplugin.v1.CapabilityBroker`.
+   *
+   * @throws PluginHostError `INVALID_ARGUMENT`, `HOST_STOPPED`
+   */
+  offerCapability(offer: CapabilityOffer): OfferedCapability {
+    this.#assertRunning();
+    return this.#host.offerCapability(checkOffer("offer", offer));
+  }
+
   /** All visible plugins, in the order in which they came. */
   plugins(): PluginView[] {
     return this.#host.visiblePlugins().map(viewOf);
@@ -211,7 +225,7 @@ export class Platform {
    * Every caller gets the same promise.
    */
   stop(): Promise<void> {
-    this.#stopping ??= this.#host.stop().finally(() => this.#clients.close());
+    this.#stopping ??= this.#host.stop(() => this.#clients.close());
     return this.#stopping;
   }
 

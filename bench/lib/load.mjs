@@ -11,14 +11,7 @@ export async function wrk({ url, headers, body, seconds, connections = 32 }) {
   const script = join(mkdtempSync(join(tmpdir(), "bench-wrk-")), "post.lua");
   const lines = Object.entries(headers).map(([name, value]) => `wrk.headers[${text(name)}]=${text(value)}`);
   writeFileSync(script, [`wrk.method="POST"; wrk.body=${text(body)}`, ...lines].join("\n"));
-  const output = await runPinned(cores.load, "wrk", [
-    "-t1",
-    `-c${connections}`,
-    `-d${seconds}s`,
-    "-s",
-    script,
-    url,
-  ]);
+  const output = await runPinned(cores.load, "wrk", ["-t1", `-c${connections}`, `-d${seconds}s`, "-s", script, url]);
   if (/Non-2xx|Socket errors/.test(output)) throw new Error(`wrk saw failures:\n${output}`);
   return Number(/Requests\/sec:\s+([\d.]+)/.exec(output)[1]);
 }

@@ -32,7 +32,7 @@ export const nginxProvider = (programs, port, answer) =>
     programs,
     cores.load,
     port,
-    `server { listen 127.0.0.1:${port}; location / { default_type application/json; add_header x-seen-caller $http_x_plugin_caller_id; return 200 '${answer}'; } }`,
+    `server { listen 127.0.0.1:${port}; location /connectplugin. { return 404; } location / { default_type application/json; add_header x-seen-caller $http_x_plugin_caller_id; return 200 '${answer}'; } }`,
   );
 
 export const nginxHttp1 = (programs, port, providerPort) =>

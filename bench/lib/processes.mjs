@@ -15,7 +15,8 @@ export function runPinned(core, command, args, env = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn("taskset", ["-c", String(core), command, ...args], { env: { ...process.env, ...env } });
     let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream.setEncoding("utf8").on("data", (text) => (output += text));
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (text) => (output += text));
     child.once("error", reject);
     child.once("close", (code) => {
       if (code === 0) resolve(output);
@@ -69,7 +70,9 @@ function firstLine(child) {
       if (end !== -1) resolve(text.slice(0, end));
     });
     child.once("error", reject);
-    child.once("close", (code) => reject(new Error(`${child.spawnargs.join(" ")} ended with ${code} before it was ready`)));
+    child.once("close", (code) =>
+      reject(new Error(`${child.spawnargs.join(" ")} ended with ${code} before it was ready`)),
+    );
   });
 }
 

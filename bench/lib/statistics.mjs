@@ -22,7 +22,9 @@ export async function alternate(rounds, contestants) {
   for (let round = 0; round < rounds; round++) {
     for (const [name, measure] of Object.entries(contestants)) values[name].push(await measure());
   }
-  return Object.fromEntries(Object.entries(values).map(([name, list]) => [name, { median: median(list), values: list }]));
+  return Object.fromEntries(
+    Object.entries(values).map(([name, list]) => [name, { median: median(list), values: list }]),
+  );
 }
 
 /** How often `work` runs in a second, from about `forMs` of it. `work` is called in blocks of `block`. */

@@ -39,7 +39,11 @@ export async function run({ rounds, seconds }) {
     for (const [name, url] of Object.entries(urls)) {
       await check(url, caller.headers, name === "router" ? caller.runtimeId : undefined);
     }
-    const refused = await fetch(urls.router, { method: "POST", body, headers: { ...caller.headers, ...type, authorization: "Bearer no" } });
+    const refused = await fetch(urls.router, {
+      method: "POST",
+      body,
+      headers: { ...caller.headers, ...type, authorization: "Bearer no" },
+    });
     assert.equal(refused.status, 401);
     const headers = { ...type, ...caller.headers };
     const measure = (url) => () => wrk({ url, headers, body, seconds });

@@ -42,8 +42,8 @@ function untilHealth(selfId: string, state: string): Promise<string> {
     };
     const limit = setTimeout(() => {
       done();
-      reject(new Error(`${selfId} did not become ${state} within 5 s`));
-    }, 5_000);
+      reject(new Error(`${selfId} did not become ${state} within 30 s`));
+    }, 30_000);
     const unsubscribe = platform.on("health", (event) => {
       if (event.selfId !== selfId || event.health.state !== state) return;
       done();
@@ -141,7 +141,7 @@ try {
 }
 
 await traffic.stop();
-const linesArrived = await calls.untilLogged(5_000);
+const linesArrived = await calls.untilLogged(30_000);
 await platform.stop();
 await Promise.all(served.map((plugin) => plugin.stop()));
 

@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../internal/clock.js";
+import { deferred } from "../internal/deferred.js";
 import type { HealthVerdict } from "../model/health.js";
 
 /** What one poll found. */
@@ -13,7 +14,7 @@ export interface HealthPollerOptions {
   readonly timeoutMs: number;
   /** Delay before the next poll after a failed one; doubled up to `intervalMs` while failures go on. */
   readonly retryMs: number;
-  /** Asks the plugin. Must end when the signal is aborted. A rejection counts as failed. */
+  /** Asks the plugin; given up when the signal is aborted. A rejection counts as failed. */
   readonly poll: (signal: AbortSignal) => Promise<PollResult>;
   readonly onResult: (result: PollResult) => void;
 }
@@ -48,18 +49,13 @@ export class HealthPoller {
   async #pollOnce(): Promise<void> {
     const controller = new AbortController();
     this.#running = controller;
+    const late = deferred<PollResult>();
+    const reason = `no answer to a health poll in ${this.#options.timeoutMs} ms`;
+    // Whether or not the poll ends when it should, the next one must come.
+    controller.signal.addEventListener("abort", () => late.resolve({ kind: "failed", reason }), { once: true });
     const limit = this.#options.clock.after(this.#options.timeoutMs, () => controller.abort());
-    let result: PollResult;
-    try {
-      result = await this.#options.poll(controller.signal);
-    } catch (error) {
-      const reason = controller.signal.aborted
-        ? `no answer to a health poll in ${this.#options.timeoutMs} ms`
-        : error instanceof Error
-          ? error.message
-          : String(error);
-      result = { kind: "failed", reason };
-    }
+    const poll = this.#options.poll(controller.signal).catch(failed);
+    const result = await Promise.race([late.promise, poll]);
     limit.cancel();
     this.#running = undefined;
     if (this.#closed) return;
@@ -73,3 +69,8 @@ export class HealthPoller {
     return this.#failures === 0 ? intervalMs : Math.min(intervalMs, retryMs * 2 ** Math.min(this.#failures - 1, 10));
   }
 }
+
+const failed = (error: unknown): PollResult => ({
+  kind: "failed",
+  reason: error instanceof Error ? error.message : String(error),
+});

@@ -141,7 +141,8 @@ export class Http1Exchange extends BaseExchange {
     if (socket === null) return void res.flushHeaders();
     socket.cork();
     res.flushHeaders();
-    process.nextTick(uncork, socket);
+    // A stream that is read from now on hands out what it holds in the next tick, so this is for the one after it.
+    process.nextTick(process.nextTick, uncork, socket);
   }
 
   end(trailers?: FieldList): void {

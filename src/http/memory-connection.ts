@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import { ignoreError } from "./base-exchange.js";
 
 // What a side may hold unread before the other has to wait. Like the buffers of the kernel it must be larger than what
 // node:http2 sends at once, because a session does not read while it writes: two of them would wait for each other.
@@ -17,6 +18,9 @@ class MemorySocket extends Duplex {
 
   constructor() {
     super({ readableHighWaterMark: bufferBytes, writableHighWaterMark: writeBufferBytes });
+    // node:http takes its own listener off at the end of an answer, a tick before the error of a caller who gave up just
+    // then is told; without this one it would end the process. Users of the connection see the error in their request.
+    this.on("error", ignoreError);
   }
 
   static pair(): [MemorySocket, MemorySocket] {

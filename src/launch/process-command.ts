@@ -29,9 +29,13 @@ export async function resolveCommand(command: string, context: CommandContext): 
 async function atPath(file: string): Promise<string> {
   const kind = await kindOf(file);
   if (kind === "missing") {
-    throw new PluginHostError("COMMAND_NOT_FOUND", `there is no file ${file}; build the plugin, or correct the command`, {
-      details: { file },
-    });
+    throw new PluginHostError(
+      "COMMAND_NOT_FOUND",
+      `there is no file ${file}; build the plugin, or correct the command`,
+      {
+        details: { file },
+      },
+    );
   }
   if (kind !== "file") {
     throw notExecutable(file, "is not a regular file; name the program itself");

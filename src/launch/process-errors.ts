@@ -8,11 +8,15 @@ const hints = new Map<number, string>([
 ]);
 
 /** `PLUGIN_EXITED`: how the program ended, and what it wrote last. */
-export function exitError(command: string, program: Pick<ProcessProgram, "exit" | "lastLines" | "pid">): PluginHostError {
+export function exitError(
+  command: string,
+  program: Pick<ProcessProgram, "exit" | "lastLines" | "pid">,
+): PluginHostError {
   const exit = program.exit ?? { exitCode: undefined, signal: undefined };
   const lines = program.lastLines;
   const hint = exit.exitCode === undefined ? undefined : hints.get(exit.exitCode);
-  const said = lines.length === 0 ? "it wrote nothing" : `it wrote last:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+  const said =
+    lines.length === 0 ? "it wrote nothing" : `it wrote last:\n${lines.map((line) => `  ${line}`).join("\n")}`;
   return new PluginHostError(
     "PLUGIN_EXITED",
     `${command} ${exitText(exit)}${hint === undefined ? "" : ` (${hint})`}; a plugin has to run until it is stopped; ${said}`,

@@ -66,14 +66,18 @@ async function checkScript(file: string, head: Buffer, path: string | undefined)
     throw notExecutable(file, "has Windows line ends, which its first line does not survive; convert them");
   }
   const [interpreter = "", argument] = line.trim().split(/\s+/);
-  if (!interpreter.startsWith("/")) throw notExecutable(file, `must name its interpreter by an absolute path in "#!${line}"`);
+  if (!interpreter.startsWith("/"))
+    throw notExecutable(file, `must name its interpreter by an absolute path in "#!${line}"`);
   if (!(await canRun(interpreter))) {
     throw notExecutable(file, `is a script for ${interpreter}, which is not there or may not be executed; install it`);
   }
   const isEnv = interpreter.endsWith("/env") && argument !== undefined && !/^-|=/.test(argument);
   if (!isEnv || argument.includes("/")) return;
   for (const folder of (path ?? "").split(delimiter)) if (await canRun(resolve(folder, argument))) return;
-  throw notExecutable(file, `is a script for ${argument}, which no folder of PATH has; install it, or give PATH in env`);
+  throw notExecutable(
+    file,
+    `is a script for ${argument}, which no folder of PATH has; install it, or give PATH in env`,
+  );
 }
 
 async function checkElf(file: string, head: Buffer, arch: string): Promise<void> {
@@ -99,7 +103,10 @@ async function checkElf(file: string, head: Buffer, arch: string): Promise<void>
     const nameAt = u32(at + 8);
     const loader = head.toString("utf8", nameAt, nameAt + u32(at + 32)).replace(/\0.*$/, "");
     if (!loader.startsWith("/") || (await canRun(loader))) return;
-    throw notExecutable(file, `needs the loader ${loader}, which this system does not have; build it for this system's C library`);
+    throw notExecutable(
+      file,
+      `needs the loader ${loader}, which this system does not have; build it for this system's C library`,
+    );
   }
 }
 

@@ -45,7 +45,10 @@ interface Attempt {
  */
 export function processLauncher(given: ProcessSource, options: ProcessLauncherOptions): PluginLauncher {
   if (process.platform === "win32") {
-    throw invalid("command", "needs process groups, which Windows does not have; start it yourself and add its endpoint");
+    throw invalid(
+      "command",
+      "needs process groups, which Windows does not have; start it yourself and add its endpoint",
+    );
   }
   const source = resolveProcessSource(given);
   const { clock, nonces, ports, hostUrlFor, environment: host } = options;

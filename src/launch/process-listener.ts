@@ -25,9 +25,10 @@ export async function listenerOf(port: number, groupId: number, secret: string):
   if (tables[0] === undefined) return "unknown";
   const inodes = new Set(tables.flatMap((table) => (table === undefined ? [] : inodesOf(table, port))));
   if (inodes.size === 0) return "nobody";
-  await removeHeld(inodes, await groupMembers(groupId));
+  const isHidden = await removeHeld(inodes, await groupMembers(groupId));
   if (inodes.size > 0 && secret !== "") await removeHeld(inodes, await processesWith(secret));
-  return inodes.size === 0 ? "group" : "other";
+  if (inodes.size === 0) return "group";
+  return isHidden ? "unknown" : "other";
 }
 
 const readTable = (path: string): Promise<string | undefined> => readFile(path, "latin1").catch(() => undefined);
@@ -44,16 +45,22 @@ function inodesOf(table: string, port: number): string[] {
   });
 }
 
-/** Takes away the sockets that one of the processes has open. */
-async function removeHeld(inodes: Set<string>, pids: readonly number[]): Promise<void> {
+/** Takes away the sockets that the processes have open. Resolves with whether one of them may not be looked into. */
+async function removeHeld(inodes: Set<string>, pids: readonly number[]): Promise<boolean> {
+  let isHidden = false;
   for (const pid of pids) {
-    const descriptors = await readdir(`/proc/${pid}/fd`).catch(() => []);
+    const descriptors = await readdir(`/proc/${pid}/fd`).catch((error: NodeJS.ErrnoException) => {
+      // Of another user, or hardened against being looked into. One that has just ended is no loss.
+      if (error.code === "EACCES" || error.code === "EPERM") isHidden = true;
+      return [];
+    });
     const targets = await Promise.all(descriptors.map((fd) => readlink(`/proc/${pid}/fd/${fd}`).catch(() => "")));
     for (const target of targets) {
       const inode = /^socket:\[(\d+)\]$/.exec(target)?.[1];
       if (inode !== undefined) inodes.delete(inode);
     }
   }
+  return isHidden;
 }
 
 async function processesWith(secret: string): Promise<number[]> {

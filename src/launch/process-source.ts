@@ -32,7 +32,8 @@ export function resolveProcessSource(given: ProcessSource): ResolvedProcessSourc
   if (command === "") throw invalid("command", "must name a program");
   if (!Array.isArray(args)) throw invalid("args", "must be an array of strings");
   args.forEach((arg, index) => checkText(`args[${index}]`, arg));
-  if (typeof env !== "object" || env === null || Array.isArray(env)) throw invalid("env", "must be an object of strings");
+  if (typeof env !== "object" || env === null || Array.isArray(env))
+    throw invalid("env", "must be an object of strings");
   for (const [name, value] of Object.entries(env)) {
     // Shells drop other names without a word, and one stands between the host and the program.
     if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {

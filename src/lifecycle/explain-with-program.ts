@@ -19,8 +19,9 @@ export function explainWithProgram(
     const message = `the host refused the plugin: ${refusal.message}; then ${error.message}`;
     return new PluginHostError(refusal.code, message, { ...shared, cause: error });
   }
-  // An exit tells the last lines itself.
-  if (error.code === "PLUGIN_EXITED") return new PluginHostError(error.code, error.message, { ...shared, cause });
+  // An exit tells the last lines itself, and who called it off does not ask for them.
+  if (error.code === "PLUGIN_EXITED" || error.code === "OPERATION_ABORTED")
+    return new PluginHostError(error.code, error.message, { ...shared, cause });
   const where = program.address.kind === "http" ? program.address.url : "its address";
   const hint =
     error.code === "STEP_TIMEOUT"

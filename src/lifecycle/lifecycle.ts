@@ -11,6 +11,7 @@ import type { StartContext, StartSpec } from "./plugin-start.js";
 import type { Impact } from "./ports.js";
 import { removePlugin } from "./remove-plugin.js";
 import { replacePlugin } from "./replace-plugin.js";
+import { shutDown } from "./shut-down.js";
 import { StopBudget } from "./stop-budget.js";
 
 /** What a removal is told. */
@@ -120,11 +121,19 @@ export class Lifecycle {
   }
 
   /** Stops what the host started, and waits no longer than that may take. */
-  async #stopLaunched({ runtimeId, launched }: LivePlugin, graceMs: number): Promise<void> {
+  async #stopLaunched(plugin: LivePlugin, graceMs: number): Promise<void> {
+    const { runtimeId, launched } = plugin;
     if (launched === undefined || launched.origin === "endpoint") return;
     const late = deferred();
     const timer = this.#context.ports.clock.after(graceMs + cutOffMs, late.resolve, true);
-    const stopped = launched.stop(graceMs).then(() => true);
+    const { signal } = new AbortController();
+    const reason = "the host is stopping";
+    // A module is asked by its own `stop`; a process gets the request of the wire contract before its signals.
+    const stopping =
+      launched.origin === "process"
+        ? shutDown(plugin, { clock: this.#context.ports.clock, graceMs, reason, signal })
+        : launched.stop(graceMs);
+    const stopped = stopping.then(() => true);
     const inTime = await Promise.race([stopped, late.promise.then(() => false)]);
     timer.cancel();
     if (inTime) return;

@@ -1,13 +1,11 @@
 import { PluginHostError } from "../errors.js";
-import { deferred } from "../internal/deferred.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
 import type { PluginDeclaration } from "../model/declarations.js";
 import type { Health } from "../model/health.js";
-import type { LaunchedPlugin, OutputLine, PluginLauncher, StartedProgram } from "../model/launch.js";
+import type { LaunchedPlugin, PluginLauncher } from "../model/launch.js";
 import { checkDeclaration, reconcile } from "./declaration-check.js";
 import { describeWithoutIdentity } from "./describe-without-identity.js";
 import { dialAgain } from "./dial-again.js";
-import { explainWithProgram } from "./explain-with-program.js";
 import type { StepLimits } from "./limits.js";
 import { assertServing, type LivePlugin } from "./live-plugin.js";
 import type { Operation } from "./operation.js";
@@ -15,6 +13,7 @@ import type { PluginDirectory } from "./plugin-directory.js";
 import type { PluginRemote } from "./plugin-remote.js";
 import { findSame } from "./plugin-services.js";
 import type { LifecyclePorts } from "./ports.js";
+import { ProgramStart } from "./program-start.js";
 import type { OpenStart, SelfRegistration } from "./self-registration.js";
 import type { StopBudget } from "./stop-budget.js";
 
@@ -47,8 +46,7 @@ export class PluginStart {
   readonly #close: () => void;
   /** Aborted with the reason when the launched plugin has ended. */
   readonly #ended = new AbortController();
-  /** Resolves when the program has registered a service by itself. */
-  readonly #registered = deferred();
+  readonly #program: ProgramStart;
   #launched: LaunchedPlugin | undefined;
   #remote: PluginRemote | undefined;
   #declaration: PluginDeclaration | undefined;
@@ -67,8 +65,11 @@ export class PluginStart {
       refusal: undefined,
       plugin: undefined,
       claim: (plugin, at) => this.#claim(plugin, at),
-      registered: () => this.#registered.resolve(),
+      registered: () => this.#program.registered(),
     };
+    const { ports, directory } = context;
+    const registerMs = spec.limits.connectGraceMs;
+    this.#program = new ProgramStart(this.#open, { ports, directory, operation, registerMs });
     this.#close = context.selfRegistration.open(this.#open);
   }
 
@@ -91,8 +92,8 @@ export class PluginStart {
   async launch(signal: AbortSignal): Promise<void> {
     const launched = await this.#spec.launcher.launch({
       signal,
-      onStart: (program) => this.#started(program),
-      onOutput: (line) => this.#wrote(line),
+      onStart: (program) => this.#program.started(program),
+      onOutput: (line) => this.#program.wrote(line),
     });
     this.#launched = launched;
     this.#operation.onRollback(() => launched.stop(0));
@@ -116,8 +117,7 @@ export class PluginStart {
       const info = await dialAgain(clock, connectGraceMs, alive, () => remote.getPluginInfo(alive));
       this.#hasIdentityService = info !== "unimplemented";
       if (info !== "unimplemented") return info;
-      const registered = (): Promise<PluginDeclaration | undefined> => this.#describeByRegistrations(alive);
-      return describeWithoutIdentity(remote, this.#spec.declares, registered, alive);
+      return describeWithoutIdentity(remote, this.#spec.declares, () => this.#program.describe(alive), alive);
     });
     this.#declaration = reconcile(this.#spec.declares, checkDeclaration("the plugin's info", actual));
     this.#open.selfId = this.#declaration.selfId;
@@ -131,8 +131,7 @@ export class PluginStart {
 
   /** A failure with what is known of the program that was launched: its last lines, and what the host refused it. */
   explain(error: unknown): unknown {
-    const { program, refusal } = this.#open;
-    return program === undefined ? error : explainWithProgram(error, program, refusal);
+    return this.#program.explain(error);
   }
 
   /** @throws PluginHostError `DEPENDENCY_MISSING`, `DEPENDENCY_CYCLE`; `PLUGIN_FAILED` if the plugin has ended */
@@ -284,7 +283,7 @@ export class PluginStart {
     plugin.address = address;
     if (plugin.visibility.kind === "joined") plugin.visibility = { kind: "staged" };
     if (this.#open.program !== undefined) {
-      // The host started it, so it goes if the operation fails; `#started` has seen to that.
+      // The host started it, so it goes if the operation fails; its `ProgramStart` sees to that.
       plugin.origin = this.#spec.launcher.origin;
       return;
     }
@@ -302,45 +301,6 @@ export class PluginStart {
       if (plugin.visibility.kind === "staged") directory.commit(plugin);
       else directory.publish(plugin);
     });
-  }
-
-  /** The program runs, and calls the host under its launch. */
-  #started(program: StartedProgram): void {
-    const { directory } = this.#context;
-    const retire = (): void => {
-      if (this.#open.plugin !== undefined) directory.retire(this.#open.plugin, `${this.#operation.kind} failed`);
-      this.#open.plugin = undefined;
-    };
-    if (this.#open.program === undefined) this.#operation.onRollback(retire);
-    // Another program has taken the place of one that could not have its port.
-    else retire();
-    this.#open.program = program;
-    this.#open.addressKey = addressKey(program.address);
-  }
-
-  #wrote(line: OutputLine): void {
-    const { program, plugin, selfId } = this.#open;
-    if (program === undefined) return;
-    const { pid } = program;
-    this.#context.ports.emit("output", { ...line, runtimeId: plugin?.runtimeId, selfId: plugin?.selfId ?? selfId, pid });
-  }
-
-  /** A launched program without PluginIdentity is what it says in its handshake and registers by itself. */
-  async #describeByRegistrations(signal: AbortSignal): Promise<PluginDeclaration | undefined> {
-    if (this.#open.program === undefined) return undefined;
-    const late = deferred();
-    const { clock } = this.#context.ports;
-    const timer = clock.after(this.#spec.limits.connectGraceMs, late.resolve, true);
-    const onAbort = (): void => late.resolve();
-    signal.addEventListener("abort", onAbort, { once: true });
-    await Promise.race([this.#registered.promise, late.promise]);
-    timer.cancel();
-    signal.removeEventListener("abort", onAbort);
-    signal.throwIfAborted();
-    const { plugin } = this.#open;
-    if (plugin === undefined || plugin.registrations.size === 0) return undefined;
-    const { selfId, selfVersion, requires, metadata } = plugin;
-    return { selfId, selfVersion, requires, metadata, provides: [...plugin.registrations.values()] };
   }
 
   /** Gives up as soon as the plugin has ended. */

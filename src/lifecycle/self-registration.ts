@@ -2,8 +2,8 @@ import { invalid, PluginHostError } from "../errors.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
 import { parseBaseUrl } from "../model/base-url.js";
 import type { Registration, RuntimeId } from "../model/catalog.js";
-import { checkEndpointPath, checkMetadata, checkName } from "../model/limits.js";
 import type { StartedProgram } from "../model/launch.js";
+import { checkEndpointPath, checkMetadata, checkName } from "../model/limits.js";
 import { checkVersion } from "../model/versions.js";
 import type { LivePlugin } from "./live-plugin.js";
 import type { PluginDirectory } from "./plugin-directory.js";
@@ -88,6 +88,9 @@ export class SelfRegistration {
     if (known !== undefined) {
       const token = ports.identities.rotate(known.runtimeId);
       if (token !== undefined) return { runtimeId: known.runtimeId, token };
+    }
+    if (ofLaunch !== undefined && (start === undefined || known !== undefined)) {
+      throw new PluginHostError("UNAUTHENTICATED", "this launch is over, and its program has no identity any more");
     }
     const issued = ports.identities.issue(selfId, selfVersion);
     const plugin = directory.create({

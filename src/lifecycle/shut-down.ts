@@ -1,4 +1,5 @@
 import type { Clock } from "../internal/clock.js";
+import { deferred } from "../internal/deferred.js";
 import type { LivePlugin } from "./live-plugin.js";
 
 /** How a plugin is shut down. */
@@ -17,18 +18,20 @@ export interface ShutDown {
 export async function shutDown(plugin: LivePlugin, { clock, graceMs, reason, signal }: ShutDown): Promise<void> {
   const endsAt = clock.monotonic() + graceMs;
   const request = new AbortController();
-  const giveUp = (): void => request.abort();
-  const limit = clock.after(graceMs, giveUp, true);
+  const enough = deferred<"late">();
+  const giveUp = (): void => {
+    request.abort();
+    enough.resolve("late");
+  };
+  // A process that does not answer still has to get its signals in time.
+  const requestMs = plugin.launched?.origin === "process" ? graceMs / 4 : graceMs;
+  const limit = clock.after(requestMs, giveUp, true);
   signal.addEventListener("abort", giveUp, { once: true });
   if (signal.aborted) giveUp();
-  let isLeaving = false;
-  try {
-    isLeaving = (await plugin.remote?.shutdown(graceMs, reason, request.signal)) === "acknowledged";
-  } catch {
-    // A plugin that is gone already, or never had PluginControl, needs no request.
-  } finally {
-    limit.cancel();
-    signal.removeEventListener("abort", giveUp);
-  }
+  // A plugin that is gone already, or never had PluginControl, needs no request.
+  const answer = plugin.remote?.shutdown(graceMs, reason, request.signal).catch(() => "unimplemented" as const);
+  const isLeaving = (await Promise.race([answer, enough.promise])) === "acknowledged";
+  limit.cancel();
+  signal.removeEventListener("abort", giveUp);
   await plugin.launched?.stop(Math.max(0, endsAt - clock.monotonic()), isLeaving);
 }

@@ -1,18 +1,10 @@
-import type { DescMethod, DescService } from "@bufbuild/protobuf";
-import { type CallOptions, type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import type { DescService } from "@bufbuild/protobuf";
+import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { invalid } from "../errors.js";
+import { callShapes, connectTransport, endStreamsWithReader, pathOf } from "../http/connect-client.js";
 import type { DependencyCalls } from "./dependency-calls.js";
-import type { CallShape } from "./host-connection.js";
-import { connectTransport, pathOf } from "./host-rpc.js";
 import type { ResolvedDependency } from "./resolve-definition.js";
-
-const shapes = {
-  unary: "whole",
-  server_streaming: "streamed",
-  client_streaming: "streamed",
-  bidi_streaming: "duplex",
-} satisfies Record<DescMethod["methodKind"], CallShape>;
 
 /** The typed client of one dependency. It calls the short form `<endpoint>/<Method>`. */
 export function dependencyClient<Desc extends DescService>(
@@ -21,7 +13,7 @@ export function dependencyClient<Desc extends DescService>(
   calls: DependencyCalls,
   interceptors: readonly Interceptor[],
 ): Client<Desc> {
-  const shapeOf = new Map(service.methods.map((method) => [method.name, shapes[method.methodKind]]));
+  const shapeOf = new Map(service.methods.map((method) => [method.name, callShapes[method.methodKind]]));
   const send: UniversalClientFn = ({ url, ...request }) => {
     // `/pkg.Service/Method?query` becomes `/Method?query`.
     const path = pathOf(url).slice(service.typeName.length + 1);
@@ -29,34 +21,6 @@ export function dependencyClient<Desc extends DescService>(
     return calls.send(dependency, { ...request, path, shape: shapeOf.get(name) ?? "whole" });
   };
   return endStreamsWithReader(service, createClient(service, connectTransport(send, interceptors)));
-}
-
-type StreamCall = (request: unknown, options?: CallOptions) => AsyncIterable<unknown>;
-
-/** Connect's clients go on with a stream when its reader has left the loop; here that ends the call. */
-function endStreamsWithReader<Desc extends DescService>(service: Desc, client: Client<Desc>): Client<Desc> {
-  const methods: Record<string, unknown> = { ...client };
-  for (const { localName, methodKind } of service.methods) {
-    if (methodKind !== "server_streaming" && methodKind !== "bidi_streaming") continue;
-    const call = methods[localName] as StreamCall;
-    methods[localName] = ((request, options) => {
-      const left = new AbortController();
-      const signal = options?.signal === undefined ? left.signal : AbortSignal.any([options.signal, left.signal]);
-      const messages = call(request, { ...options, signal });
-      return { [Symbol.asyncIterator]: () => untilLeft(messages, left) };
-    }) satisfies StreamCall;
-  }
-  return methods as Client<Desc>;
-}
-
-async function* untilLeft(messages: AsyncIterable<unknown>, left: AbortController): AsyncGenerator<unknown> {
-  let complete = false;
-  try {
-    yield* messages;
-    complete = true;
-  } finally {
-    if (!complete) left.abort(new ConnectError("the reader left the stream", Code.Canceled));
-  }
 }
 
 /** Sends any HTTP request to a dependency. Rejects with a ConnectError if the host cannot be reached. */

@@ -19,6 +19,8 @@ export interface DependencyWatchOptions {
   /** Called for every message of the host about the type, also if its state is the same. */
   readonly onNews: () => void;
   readonly onListenerError: (error: unknown) => void;
+  /** Called when the type has become unavailable, after all listeners were told. */
+  readonly onLost: () => void;
 }
 
 const states = new Map<ServiceState, DependencyState["state"]>([
@@ -124,5 +126,6 @@ export class DependencyWatch {
     if (this.#state?.state === state.state && this.#state.reason === state.reason) return;
     this.#state = Object.freeze(state);
     this.#changes.emit("change", this.#state);
+    if (state.state === "unavailable") this.#options.onLost();
   }
 }

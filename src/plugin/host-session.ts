@@ -278,6 +278,11 @@ export class HostSession {
       );
   }
 
+  /** Tells the host the plugin's present health once more. */
+  reportAgain(): void {
+    this.#nudge("report");
+  }
+
   #nudge(due: Due): void {
     this.#due.add(due);
     this.#wake.resolve();

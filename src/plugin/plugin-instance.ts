@@ -93,9 +93,12 @@ export class PluginInstance {
       definition.requires.map((dependency) => {
         const onNews = (): void => this.#calls.forget(dependency.type);
         const onListenerError = (error: unknown): void => this.#emit({ kind: "error", error });
+        // A host that removes a dependency waits for its dependants to react; those with nothing to do say so by this.
+        const onLost = (): void => this.#session?.reportAgain();
+        const told = { onNews, onLost, onListenerError };
         return [
           dependency.type,
-          new DependencyWatch(dependency, { cell: this.#cell, clock, backOff, suspect, onNews, onListenerError }),
+          new DependencyWatch(dependency, { cell: this.#cell, clock, backOff, suspect, ...told }),
         ] as const;
       }),
     );

@@ -36,7 +36,7 @@ export const viaEntry = (version: RequestHead["httpVersion"], name: string): str
  * Whether a field claims what only the host may say. Underscores count as hyphens: many frameworks do not tell one
  * from the other.
  */
-function isHostsOwn(name: string): boolean {
+export function isHostsOwn(name: string): boolean {
   const first = name.charCodeAt(0);
   if (first === 0x66) return name === "forwarded";
   if (first !== 0x78) return false;

@@ -155,7 +155,8 @@ class Http1Call implements UpstreamCall {
     const { socket } = this.sent;
     socket?.cork();
     this.sent.flushHeaders();
-    process.nextTick(uncork, socket);
+    // A tick later than whoever is told now needs to begin to read the body.
+    process.nextTick(process.nextTick, uncork, socket);
   }
 
   #onInformation(status: number, fields: readonly string[]): void {
@@ -189,6 +190,8 @@ class Http1Call implements UpstreamCall {
   }
 
   #onClose(): void {
+    // Nearly always the answer was complete, and an error costs more than the rest of all this.
+    if (this.#over) return;
     this.#break(
       this.#connected ? "broken" : "unreachable",
       new Error("the connection was closed before the answer was complete"),

@@ -15,6 +15,9 @@ function serviceNameOf(endpointPath: string): string | undefined {
   return name.indexOf(".") > 0 ? name : undefined;
 }
 
+/** Whether a call is for a service of a gRPC server as a whole, which stands beside its other services and not under one. */
+const isServerWide = (rest: string): boolean => /^grpc\.(?:health|reflection)\.[^/]+\//.test(rest);
+
 /** Whether `rest` begins with the segment `name`. */
 const beginsWithSegment = (rest: string, name: string): boolean =>
   rest.startsWith(name) && (rest.length === name.length || rest.charCodeAt(name.length) === 0x2f);
@@ -22,6 +25,7 @@ const beginsWithSegment = (rest: string, name: string): boolean =>
 /**
  * Joins base path, endpoint path and rest. A rest that begins with the `pkg.Service/` of a registration goes to that
  * registration and is not put behind its endpoint path a second time; any other goes to the first, the highest version.
+ * The standard gRPC health and reflection services are not put behind a `/pkg.Service/` either.
  * Returns the reason instead if the joined path must not be called.
  *
  * @param registrations highest version first, never empty
@@ -37,7 +41,8 @@ export function upstreamPath(
     return name !== undefined && beginsWithSegment(rest, name);
   });
   const registration = named ?? (registrations[0] as Registration);
-  const path = named === undefined ? `${basePath}${registration.path}${rest}` : `${basePath}/${rest}`;
+  const isBeside = named !== undefined || (isServerWide(rest) && serviceNameOf(registration.path) !== undefined);
+  const path = isBeside ? `${basePath}/${rest}` : `${basePath}${registration.path}${rest}`;
   // The rest is checked already; this is for what endpoint and base path bring with them.
   const fault = pathFault(`${basePath}${registration.path}`);
   return fault ?? { registration, path };

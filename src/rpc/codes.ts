@@ -36,6 +36,8 @@ export const rpcCodes = {
   COOKIE_MISMATCH: Code.InvalidArgument,
   CORE_VERSION_MISMATCH: Code.InvalidArgument,
   APP_VERSION_MISMATCH: Code.FailedPrecondition,
+  CAPABILITY_NOT_FOUND: Code.NotFound,
+  CAPABILITY_VERSION_MISMATCH: Code.FailedPrecondition,
   LIMIT_REACHED: Code.ResourceExhausted,
 } as const satisfies Record<ErrorCode, Code>;
 

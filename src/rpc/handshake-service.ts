@@ -15,6 +15,8 @@ export interface HandshakePort {
   readonly magicCookieValue: string;
   readonly appProtocolVersion: number;
   readonly serverVersion: string;
+  /** What the host itself offers. */
+  capabilities(): readonly { readonly type: string; readonly version: string }[];
   /** Undefined if the principal may get an identity, otherwise why not. */
   admissionRefusal(principal: Principal, connection: ConnectionInfo): string | undefined;
   /** A new identity. */
@@ -48,6 +50,9 @@ export const handshakeRpc = (port: HandshakePort): ServiceImpl<typeof HandshakeS
       coreProtocolVersion,
       appProtocolVersion: port.appProtocolVersion,
       serverMetadata: { server_version: port.serverVersion },
+      hostCapabilities: port
+        .capabilities()
+        .map(({ type, version }) => ({ type, version, endpoint: `/capabilities/${type}` })),
       hostFeatures: Object.values(hostFeatures),
     };
     if (request.selfId === "") return answer;

@@ -69,8 +69,15 @@ function post(
         "content-length": body.length,
         "connect-protocol-version": "1",
       },
-      ...(signal === undefined ? undefined : { signal }),
     });
+    // Not by node:http's own `signal`, which hands its error to a socket that just then nobody may listen to.
+    const abort = (): void => {
+      reject(signal?.reason);
+      call.destroy();
+    };
+    if (signal?.aborted === true) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    call.once("close", () => signal?.removeEventListener("abort", abort));
     call.on("error", reject);
     call.on("response", (response) => {
       const chunks: Buffer[] = [];

@@ -4,6 +4,7 @@ import type { Clock } from "../internal/clock.js";
 import type { Registration, Revision } from "../model/catalog.js";
 import { formatRevision, parseRevision } from "../model/catalog.js";
 import { checkName } from "../model/limits.js";
+import { compileVersionRange } from "../model/versions.js";
 import type { Provider } from "../registry/provider.js";
 import type { ServiceRegistry } from "../registry/service-registry.js";
 import type { AggregateState, ServiceView } from "../registry/service-view.js";
@@ -58,6 +59,7 @@ export const registryRpc = (port: RegistryPort): ServiceImpl<typeof WireRegistry
     const { runtimeId } = callingPlugin(context);
     const { minVersion } = request;
     const type = checkName("service_type", request.serviceType);
+    compileVersionRange("min_version", minVersion);
     port.discovered(runtimeId, type);
     const provider = port.registry.discover(type, { minVersion, callerId: runtimeId });
     return { endpoint: toEndpoint(provider), singleProvider: port.registry.isSingleProvider(type, minVersion) };
@@ -66,6 +68,7 @@ export const registryRpc = (port: RegistryPort): ServiceImpl<typeof WireRegistry
   async *watchService(request, context) {
     const { runtimeId } = callingPlugin(context);
     const type = checkName("service_type", request.serviceType);
+    compileVersionRange("min_version", request.minVersion);
     const wanted = request.heartbeatIntervalMs;
     const heartbeatMs = wanted === 0 ? 0 : Math.max(shortestHeartbeatMs, wanted);
     const end = new AbortController();

@@ -1,5 +1,4 @@
 import http from "node:http";
-import type { AddressInfo } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import {
@@ -11,6 +10,8 @@ import {
 import { HandshakeService } from "../../src/gen/connectplugin/v1/handshake_pb.js";
 import { PluginLifecycle } from "../../src/gen/connectplugin/v1/lifecycle_pb.js";
 import { ServiceRegistry } from "../../src/gen/connectplugin/v1/registry_pb.js";
+import type { ServerExchange } from "../../src/http/exchange.js";
+import { createOnePortServer, type OnePortServer } from "../../src/http/one-port-server.js";
 import { type ListenTarget, Platform, type PlatformEvents, type PlatformOptions } from "../../src/index.js";
 
 /** The handshake's cookie and versions, as the contract has them by default. */
@@ -253,49 +254,61 @@ export function toRpcReply({ status, headers, text }: RawReply): RpcReply {
 export interface SeenRequest {
   readonly method: string;
   readonly url: string;
-  readonly headers: http.IncomingHttpHeaders;
+  readonly headers: Headers;
   readonly body: string;
 }
 
-/** A program that is no plugin of ours: remembers what it gets and answers with its name. */
+/** A program that is no plugin of ours, over HTTP/1.1 and HTTP/2: remembers what it gets and answers with its name. */
 export class PlainProvider implements AsyncDisposable {
   readonly requests: SeenRequest[] = [];
-  readonly #server: http.Server;
-  #answer: (request: http.IncomingMessage, response: http.ServerResponse) => void;
+  readonly #server: OnePortServer;
+  #answer: (exchange: ServerExchange) => void;
 
   private constructor(name: string) {
-    this.#answer = (_request, response) => void response.end(name);
-    this.#server = http.createServer((request, response) => {
-      // The host's own questions are not for these tests: it gets to hear that nobody knows them.
-      if (request.url?.includes("connectplugin.") === true) return void response.writeHead(404).end();
-      const chunks: Buffer[] = [];
-      request.on("data", (chunk: Buffer) => chunks.push(chunk));
-      request.on("end", () => {
-        const { method = "", url = "", headers } = request;
-        this.requests.push({ method, url, headers, body: Buffer.concat(chunks).toString("utf8") });
-        this.#answer(request, response);
-      });
-    });
+    this.#answer = (exchange) => {
+      exchange.respond(200, ["content-type", "text/plain"]);
+      exchange.response.write(name);
+      exchange.end();
+    };
+    this.#server = createOnePortServer({ handler: (exchange) => this.#handle(exchange) });
   }
 
-  static async start(name = "provider"): Promise<PlainProvider> {
+  static async start(name = "provider", target: ListenTarget = { port: 0 }): Promise<PlainProvider> {
     const provider = new PlainProvider(name);
-    await new Promise<void>((resolve) => provider.#server.listen(0, "127.0.0.1", resolve));
+    await provider.#server.listen(target);
     return provider;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+    const address = this.#server.address();
+    return typeof address === "object" ? `http://127.0.0.1:${address.port}` : `unix:${address}`;
   }
 
-  /** Answers in another way from now on. */
-  answers(answer: (request: http.IncomingMessage, response: http.ServerResponse) => void): void {
+  /** Answers in another way from now on; a function that does nothing never answers. */
+  answers(answer: (exchange: ServerExchange) => void): void {
     this.#answer = answer;
+  }
+
+  async #handle(exchange: ServerExchange): Promise<void> {
+    const { method, target, fields } = exchange.head;
+    // The host's own questions are not for these tests: it gets to hear that nobody knows them.
+    if (target.includes("connectplugin.")) return exchange.respond(404, [], true);
+    const chunks: Buffer[] = [];
+    for await (const chunk of exchange.body) chunks.push(chunk as Buffer);
+    const headers: Record<string, string> = {};
+    for (let at = 0; at + 1 < fields.length; at += 2) headers[fields[at] as string] = fields[at + 1] as string;
+    const authority = exchange.head.authority;
+    this.requests.push({
+      method,
+      url: target,
+      headers: { ...headers, host: authority },
+      body: Buffer.concat(chunks).toString("utf8"),
+    });
+    this.#answer(exchange);
   }
 
   /** Breaks all connections and takes no more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#server.closeAllConnections();
-    await new Promise((resolve) => this.#server.close(resolve));
+    await this.#server.close({ graceMs: 0 });
   }
 }

@@ -2,7 +2,7 @@
 export type Part = string;
 
 const foundation = ["errors", "internal", "model", "http", "link"];
-const domain = ["graph", "registry", "identity", "health", "router", "launch", "lifecycle", "store", "observe"];
+const domain = ["graph", "registry", "identity", "health", "router", "launch", "lifecycle", "store", "observe", "capabilities"];
 
 const alike = (parts: readonly Part[], allowed: readonly Part[]) => parts.map((part) => [part, allowed] as const);
 
@@ -22,7 +22,9 @@ export const mayImport: ReadonlyMap<Part, readonly Part[]> = new Map([
   // What a plugin loads: never the host.
   ["plugin", [...foundation, "gen"]],
   // Written like code of a third party.
-  ...alike(["adapters", "cli", "dashboard", "testing"], ["index", "plugin"]),
+  ...alike(["adapters", "dashboard", "testing"], ["index", "plugin"]),
+  // It talks to hosts over the wire, too.
+  ["cli", ["index", "plugin", "gen"]],
 ]);
 
 /** The part that a file belongs to. `path` is relative to src/, with `/` between names. */

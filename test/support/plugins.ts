@@ -1,7 +1,6 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { Duplex } from "node:stream";
 import { type Deferred, deferred } from "../../src/internal/deferred.js";
 import type { HostedModule, RunningModule } from "../../src/link/hosted-module.js";
 import {
@@ -92,13 +91,9 @@ export function crashable(module: HostedModule): CrashableModule {
       const inner = await module.start(environment);
       const crashed = deferred();
       instances.add(crashed);
-      let dead = false;
-      crashed.promise.catch(() => {
-        dead = true;
-        void inner.stop(0);
-      });
+      crashed.promise.catch(() => void inner.stop(0));
       return {
-        connect: () => (dead ? new Duplex({ read() {}, write: (_c, _e, done) => done() }).destroy() : inner.connect()),
+        connect: () => inner.connect(),
         ended: Promise.race([crashed.promise, inner.ended]),
         async stop(graceMs) {
           await inner.stop(graceMs);
@@ -175,7 +170,8 @@ export async function startFakePlugin(options: FakePluginOptions = {}): Promise<
     received.push(name);
     if (name === "SetRuntimeIdentity") identities.push(body as never);
     for (const check of waiting) check();
-    const reply = name in replies ? await replies[name as Procedure]?.(body) : { text: body.text, provider: answer };
+    const echo = { text: body.text, provider: answer };
+    const reply = name in replies ? await replies[name as Procedure]?.(body) : name === path ? echo : 404;
     const isPlain = typeof reply === "number" || typeof reply === "string";
     response.writeHead(typeof reply === "number" ? reply : 200, {
       "content-type": isPlain ? "text/plain" : "application/json",

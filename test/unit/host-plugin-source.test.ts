@@ -1,4 +1,7 @@
 import { expect, test } from "vitest";
+import { systemClock } from "../../src/internal/clock.js";
+import { LaunchNonces } from "../../src/launch/launch-nonces.js";
+import { ProcessPorts } from "../../src/launch/process-ports.js";
 import { resolveLimits } from "../../src/options.js";
 import { type PluginSpec, type SourceContext, toDeclaration, toStartSpec } from "../../src/plugin-source.js";
 
@@ -7,6 +10,13 @@ const context: SourceContext = {
   hostUrl: () => "http://127.0.0.1:4000",
   connectHost: () => {
     throw new Error("nobody connects here");
+  },
+  processes: {
+    clock: systemClock,
+    nonces: new LaunchNonces(),
+    ports: new ProcessPorts(),
+    hostUrlFor: () => "http://127.0.0.1:4000",
+    environment: {},
   },
 };
 

@@ -27,7 +27,7 @@ const entryPoints = [
   {
     name: "connect-plugin-host",
     file: "src/index.ts",
-    values: ["Platform", "PluginHostError", "ServiceRegistry", "ServiceRouter", "errorCodes"],
+    values: ["Platform", "PluginHostError", "ServiceRegistry", "ServiceRouter", "errorCodes", "importPlugin"],
     types: [
       "CallEvent",
       "CallProtocol",

@@ -25,11 +25,13 @@ function start(port: Partial<HandshakePort> = {}) {
     magicCookieValue: "value",
     appProtocolVersion: 7,
     serverVersion: "host/1",
+    capabilities: () => [],
     admissionRefusal: () => undefined,
     join: (selfId) => {
       joined.push(selfId);
       return { runtimeId: `${selfId}-1`, token: "t" };
     },
+    refused: () => {},
     renew: () => undefined,
     ...port,
   });

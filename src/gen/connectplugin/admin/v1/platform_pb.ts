@@ -1006,7 +1006,7 @@ export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PUR
  */
 export type WatchEventsResponse = Message<"connectplugin.admin.v1.WatchEventsResponse"> & {
   /**
-   * Such as `plugin-added`, `health` or `step`.
+   * Such as `plugin-added`, `health` or `step`. `watching` comes first and at once: what happens after it is told.
    *
    * @generated from field: string name = 1;
    */
@@ -1150,7 +1150,7 @@ export const PlatformService: GenService<{
     output: typeof SetSelectionStrategyResponseSchema;
   },
   /**
-   * Everything that happens from now on. Ends when the host stops.
+   * Everything that happens from now on. Ends when the host has stopped.
    *
    * @generated from rpc connectplugin.admin.v1.PlatformService.WatchEvents
    */

@@ -1,0 +1,37 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import { Command } from "commander";
+import { ListPluginsResponseSchema, type Plugin } from "../../gen/connectplugin/admin/v1/platform_pb.js";
+import type { CliContext } from "../context.js";
+import { spanText } from "../duration.js";
+import { askTimeoutMs, HostSession, type SessionOptions, withSession } from "../session.js";
+import { type Column, table } from "../table.js";
+import { colouredState, type Style } from "../text.js";
+
+const columns = (now: number, style: Style): Column<Plugin>[] => [
+  { title: "ID", cell: ({ runtimeId }) => runtimeId },
+  { title: "VERSION", cell: ({ selfVersion }) => selfVersion || "-" },
+  { title: "HEALTH", cell: ({ health }) => health, paint: (text) => colouredState(text, style) },
+  // Nearly always all of them serve.
+  { title: "STATE", cell: ({ state }) => (state === "serving" ? "" : state), optional: true },
+  { title: "ORIGIN", cell: ({ origin }) => origin },
+  { title: "PID", cell: ({ pid }) => (pid === undefined ? "" : String(pid)), alignRight: true, optional: true },
+  { title: "CALLS", cell: ({ inFlight }) => String(inFlight), alignRight: true },
+  { title: "UP", cell: ({ startTime }) => (startTime === undefined ? "-" : spanText(now - timestampMs(startTime))) },
+  { title: "PROVIDES", cell: ({ provides }) => provides.map(({ type }) => type).join(",") || "-" },
+  { title: "ADDRESS", cell: ({ endpointUrl }) => endpointUrl, optional: true },
+  { title: "REASON", cell: ({ reason }) => reason, optional: true },
+];
+
+/** `plugins`: everybody who is there. */
+export const pluginsCommand = (context: CliContext): Command =>
+  withSession(new Command("plugins").description("list the plugins of a running host")).action(
+    async (options: SessionOptions) => {
+      const session = new HostSession(options, context);
+      const answer = await session.ask((client) => client.listPlugins({}, { timeoutMs: askTimeoutMs }));
+      session.print(ListPluginsResponseSchema, answer, () =>
+        answer.plugins.length === 0
+          ? "no plugins\n"
+          : table(columns(context.environment.now(), context.style), answer.plugins, context.style),
+      );
+    },
+  );

@@ -1,0 +1,136 @@
+import { z } from "zod";
+import { listenForm, parseListen } from "../listen-address.js";
+
+const text = z.string().min(1);
+const whole = (min: number) => z.int().min(min);
+const ms = (why: string) => z.number().min(0).describe(`${why}, in milliseconds`);
+
+/** What `declares` holds; the host checks it further. */
+const declaration = z
+  .strictObject({
+    selfId: text.describe("What the plugin calls itself"),
+    selfVersion: text.exactOptional().describe("Semantic version of the plugin"),
+    provides: z
+      .array(
+        z.strictObject({
+          type: text.describe("Service type"),
+          version: text.describe("Semantic version of the service"),
+          path: text.exactOptional().describe('Where the service answers on the plugin; "/" if left out'),
+        }),
+      )
+      .exactOptional()
+      .describe("Services"),
+    requires: z
+      .array(
+        z.strictObject({
+          type: text.describe("Service type"),
+          minVersion: text.exactOptional().describe("Lowest version, or an npm range; any if left out"),
+          required: z.boolean().exactOptional().describe("Whether the plugin cannot work without it; true if left out"),
+        }),
+      )
+      .exactOptional()
+      .describe("Dependencies"),
+    metadata: z.record(text, z.string()).exactOptional().describe("Whatever else is to be known of it"),
+  })
+  .describe("What the plugin is: orders the start, is checked, and stands in for a plugin that cannot say it");
+
+const sources = ["endpoint", "command", "module"] as const;
+
+const plugin = z
+  .strictObject({
+    endpoint: text.exactOptional().describe("A program that runs already: http://host:port or unix:/path"),
+    command: text.exactOptional().describe("A program to start: a path, or a name that is looked up in PATH"),
+    args: z.array(z.string()).exactOptional().describe("Arguments of `command`"),
+    env: z.record(text, z.string()).exactOptional().describe("Variables for `command`, beside those that the host sets"),
+    cwd: text
+      .exactOptional()
+      .describe("Working directory of `command`, seen from the file's folder, which it is if left out"),
+    onHostExit: z.enum(["stop", "keep"]).exactOptional().describe("What becomes of `command` if the host is killed"),
+    module: text
+      .exactOptional()
+      .describe("A module for the host's own process: a path seen from the file's folder, or a package"),
+    declares: declaration.exactOptional(),
+    limits: z.lazy(() => limits).exactOptional(),
+  })
+  .check((context) => {
+    const { value, issues } = context;
+    const given = sources.filter((source) => value[source] !== undefined);
+    const complain = (path: string[], message: string) =>
+      issues.push({ code: "custom", input: value, path, message, continue: true });
+    if (given.length !== 1) {
+      complain(given.length === 0 ? [] : [given[1] ?? ""], `must have exactly one of ${sources.join(", ")}`);
+    }
+    for (const name of ["args", "env", "cwd", "onHostExit"] as const) {
+      if (value[name] !== undefined && value.command === undefined) complain([name], "belongs to a `command`");
+    }
+  })
+  .describe("One plugin, with exactly one of endpoint, command and module");
+
+const limits = z
+  .strictObject({
+    describeMs: ms("Launching and describing a plugin").exactOptional(),
+    connectGraceMs: ms("How long a refused connection is dialled again while a plugin opens its port").exactOptional(),
+    identifyMs: ms("Handing out the identity").exactOptional(),
+    healthMs: ms("Getting healthy").exactOptional(),
+    graceMs: ms("How long dependants of a removed plugin get to react").exactOptional(),
+    drainMs: ms("How long calls in flight get to end").exactOptional(),
+    shutdownMs: ms("How long a plugin gets to shut down").exactOptional(),
+  })
+  .describe("Time limits of the steps of add, remove and replace");
+
+const health = z
+  .strictObject({
+    intervalMs: ms("Time between two polls of a plugin").exactOptional(),
+    timeoutMs: ms("Limit of one poll").exactOptional(),
+    retryMs: ms("Time to the next poll after a failed one").exactOptional(),
+    startGraceMs: ms("How long failed polls of a plugin that was never seen do not count").exactOptional(),
+    fallThreshold: whole(1).exactOptional().describe("Failed polls in a row that make a plugin unhealthy"),
+    riseThreshold: whole(1).exactOptional().describe("Good polls in a row that make it healthy again"),
+    ejectAfterFailures: whole(1).exactOptional().describe("Failed calls in a row that eject a plugin"),
+    ejectMs: ms("First ejection; each further one in a row is twice as long").exactOptional(),
+    maxEjectMs: ms("Longest ejection").exactOptional(),
+  })
+  .describe("Health settings");
+
+const listen = text
+  .refine((value) => parseListen(value) !== undefined, { error: `must be ${listenForm}` })
+  .describe(`Where to listen: ${listenForm}`);
+
+/** The configuration file of `serve`. Unknown names are refused: a misspelt one would have no effect. */
+export const configSchema = z
+  .strictObject({
+    $schema: z.string().exactOptional().describe("For editors; not read"),
+    listen: listen.exactOptional(),
+    publicUrl: text.exactOptional().describe("Where plugins and callers reach the host if that is not where it listens"),
+    adminToken: text.exactOptional().describe("Turns the admin service on, for whoever sends this token"),
+    adminSocket: text.exactOptional().describe("Path of a Unix socket for the admin service, which needs no token there"),
+    joinToken: text.exactOptional().describe("Admits plugins that register by themselves"),
+    allowOpenAdmission: z.boolean().exactOptional().describe("Admit anyone who reaches the host, also beyond loopback"),
+    baseUrls: z.enum(["peer-or-loopback", "any"]).exactOptional().describe("Where self-registered plugins may listen"),
+    magicCookie: z.strictObject({ key: text, value: text }).exactOptional().describe("The handshake's cookie; no secret"),
+    appProtocolVersion: whole(0).exactOptional().describe("Version of the protocol between plugins and host program"),
+    tokenTtlMs: ms("How long a token lives after the last proof of life").exactOptional(),
+    stopBudgetMs: ms("How long stopping may take").exactOptional(),
+    callerRate: z
+      .strictObject({ perSecond: z.number().positive(), burst: z.number().min(1) })
+      .exactOptional()
+      .describe("Calls that one caller may make"),
+    limits: limits.exactOptional(),
+    health: health.exactOptional(),
+    selection: z
+      .record(text, z.enum(["first", "round-robin", "random", "weighted", "least-in-flight"]))
+      .exactOptional()
+      .describe("How a provider is chosen, by service type"),
+    ingress: z
+      .array(z.strictObject({ prefix: text.describe("Such as / or /api"), type: text.describe("Service type") }))
+      .exactOptional()
+      .describe("Service types that anybody reaches under a path of the host"),
+    plugins: z.array(plugin).exactOptional().describe("Plugins to start, in any order: the host finds the right one"),
+  })
+  .describe("Configuration of connect-plugin-host serve");
+
+/** What a configuration file says. */
+export type HostConfig = z.infer<typeof configSchema>;
+
+/** The JSON schema of {@link configSchema}, for editors. */
+export const configJsonSchema = (): object => z.toJSONSchema(configSchema, { target: "draft-2020-12" });

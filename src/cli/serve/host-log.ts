@@ -1,0 +1,71 @@
+import type { JsonObject } from "@bufbuild/protobuf";
+import type { Platform, PlatformEvents } from "../../index.js";
+import type { CliEnvironment } from "../environment.js";
+import { eventLine } from "../event-text.js";
+import { oneLine, styleFor } from "../text.js";
+
+/** How a host's log looks. */
+export interface HostLogOptions {
+  /** One JSON object a line, in the form of the admin service's events. */
+  readonly isJson: boolean;
+  /** Every step and every call, too. */
+  readonly isVerbose: boolean;
+}
+
+const always = ["plugin-added", "plugin-removed", "plugin-replaced", "health", "output", "warning"] as const;
+const onlyVerbose = ["registered", "unregistered", "call"] as const;
+
+/** Writes what happens in a host to stderr, one line for each event. */
+export class HostLog {
+  readonly #environment: CliEnvironment;
+  readonly #isJson: boolean;
+  readonly #isVerbose: boolean;
+
+  constructor(environment: CliEnvironment, { isJson, isVerbose }: HostLogOptions) {
+    this.#environment = environment;
+    this.#isJson = isJson;
+    this.#isVerbose = isVerbose;
+  }
+
+  /** Logs this host's events from now on. */
+  follow(platform: Platform): void {
+    const follow = (name: keyof PlatformEvents): unknown => platform.on(name, (details) => this.#event(name, details));
+    for (const name of always) follow(name);
+    if (this.#isVerbose) for (const name of onlyVerbose) follow(name);
+    platform.on("step", (step) => {
+      if (this.#isVerbose || step.state === "failed") this.#event("step", step);
+    });
+  }
+
+  /** A line of the command's own. */
+  say(message: string): void {
+    const {
+      environment: { stderr },
+    } = { environment: this.#environment };
+    if (this.#isJson) this.#writeJson("note", { message });
+    else stderr.write(`${oneLine(message)}\n`);
+  }
+
+  #event(name: string, event: object): void {
+    const { stderr, variables, now } = this.#environment;
+    const details = toDetails(event);
+    if (this.#isJson) return this.#writeJson(name, details);
+    stderr.write(eventLine({ name, at: now(), details }, styleFor(stderr.isTerminal, variables)));
+  }
+
+  #writeJson(name: string, details: JsonObject): void {
+    const { stderr, now } = this.#environment;
+    stderr.write(`${JSON.stringify({ name, time: new Date(now()).toISOString(), details })}\n`);
+  }
+}
+
+/** What belongs to an event, as JSON can say it. */
+function toDetails(event: object): JsonObject {
+  return JSON.parse(
+    JSON.stringify(event, (_name, part: unknown) => {
+      if (part instanceof Error)
+        return { message: part.message, ...("code" in part ? { code: String(part.code) } : {}) };
+      return typeof part === "bigint" ? part.toString() : part;
+    }),
+  );
+}

@@ -1,0 +1,74 @@
+import path from "node:path";
+import type { IngressOptions, ListenTarget, PlatformOptions, PluginHostError } from "../../index.js";
+import { CliError } from "../cli-error.js";
+import type { HostConfig } from "../config/config-schema.js";
+import { type LoadedConfig, readConfig } from "../config/read-config.js";
+import type { CliEnvironment } from "../environment.js";
+import { exitCodes } from "../exit-codes.js";
+import { hostVariables } from "../host-address.js";
+import { listenForm, parseListen } from "../listen-address.js";
+import { readExpose, type ServeOptions } from "./serve-options.js";
+
+/** Everything that `serve` was told, by options, variables and the configuration file, in this order. */
+export interface ServeSettings {
+  readonly listen: ListenTarget;
+  readonly adminSocket: string | undefined;
+  readonly platform: PlatformOptions;
+  readonly selection: NonNullable<HostConfig["selection"]>;
+  readonly plugins: NonNullable<HostConfig["plugins"]>;
+  /** From where modules and programs are looked for. */
+  readonly folder: string;
+  /** An error of the host about one of these settings, with its place in the file if it stands there. */
+  explain(error: PluginHostError): unknown;
+}
+
+/** Puts the settings together. @throws CliError `usage` */
+export async function readSettings(options: ServeOptions, environment: CliEnvironment): Promise<ServeSettings> {
+  const { variables, workingDirectory } = environment;
+  const loaded =
+    options.config === undefined ? undefined : await readConfig(options.config, { variables, workingDirectory });
+  const config = loaded?.config ?? {};
+  const { listen, adminSocket, selection = {}, plugins = [], ingress = [], $schema, ...rest } = config;
+  const exposed = [...ingress, ...(options.expose ?? []).map(readExpose)].map(
+    (one): IngressOptions => ({ ...one, access: "open" }),
+  );
+  const variable = (name: string): string | undefined => variables[name] || undefined;
+  const secrets = {
+    adminToken: options.adminToken ?? variable(hostVariables.adminToken) ?? config.adminToken,
+    joinToken: options.joinToken ?? variable(hostVariables.joinToken) ?? config.joinToken,
+  };
+  const folder = loaded?.folder ?? workingDirectory;
+  const socket = options.adminSocket === undefined ? adminSocket : path.resolve(workingDirectory, options.adminSocket);
+  return {
+    listen: readListen(
+      options.listen ?? listen ?? "127.0.0.1:0",
+      options.listen === undefined ? folder : workingDirectory,
+    ),
+    adminSocket: socket === undefined ? undefined : path.resolve(folder, socket),
+    platform: withoutUndefined({ ...rest, ...secrets, ingress: exposed }) as PlatformOptions,
+    selection,
+    plugins,
+    folder,
+    explain: (error) => explain(error, loaded),
+  };
+}
+
+function readListen(text: string, folder: string): ListenTarget {
+  const target = parseListen(text);
+  if (target === undefined) {
+    throw new CliError(exitCodes.usage, `--listen must be ${listenForm}, got ${JSON.stringify(text)}`);
+  }
+  return "path" in target ? { path: path.resolve(folder, target.path) } : target;
+}
+
+/** Options count as given even if they are undefined, so that what was not given has to go. */
+const withoutUndefined = (values: Readonly<Record<string, unknown>>): object =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
+
+function explain(error: PluginHostError, loaded: LoadedConfig | undefined): unknown {
+  const { field, message } = error;
+  if (loaded === undefined || field === undefined || error.code !== "INVALID_ARGUMENT") return error;
+  const [first = ""] = field.split(/[.[]/);
+  if (!Object.hasOwn(loaded.config, first)) return error;
+  return loaded.errorAt(field, message.startsWith(field) ? message.slice(field.length).trimStart() : message);
+}

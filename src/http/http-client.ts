@@ -1,0 +1,171 @@
+import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import type { Duplex } from "node:stream";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
+import { Http2Calls } from "./http2-calls.js";
+
+/** How the bytes of a call travel. */
+export type CallShape =
+  /** The request is one message: collected, and sent in one piece with its length. */
+  | "whole"
+  /** The request or the answer is a stream, in one direction at a time. */
+  | "streamed"
+  /** Both sides send at the same time, which needs HTTP/2. */
+  | "duplex";
+
+/** A call to a path of a server. */
+export interface ClientCall extends Omit<UniversalClientRequest, "url"> {
+  /** Path and query, without the server's prefix. */
+  readonly path: string;
+  readonly shape: CallShape;
+}
+
+/** Where a server is. */
+export interface ServerAddress {
+  /** `http://host:port`, never with a slash at the end. */
+  readonly origin: string;
+  /** Goes in front of every path; empty if there is none. */
+  readonly prefix: string;
+  /** Opens a connection where it is not TCP to `origin`. */
+  readonly connect: (() => Duplex) | undefined;
+}
+
+/**
+ * The connections to one server: HTTP/1.1 kept alive for almost all, HTTP/2 cleartext for streams in both
+ * directions. Opens nothing before the first call.
+ */
+export class HttpClient {
+  readonly #address: ServerAddress;
+  readonly #agent: HttpAgent;
+  readonly #http2: Http2Calls;
+  #closed = false;
+
+  constructor(address: ServerAddress) {
+    this.#address = address;
+    this.#http2 = new Http2Calls(address);
+    // Servers commonly close idle connections after 5 s; a call sent just then is lost, so ours close before.
+    const options = { keepAlive: true, timeout: 4_000 };
+    this.#agent = address.origin.startsWith("https:") ? new HttpsAgent(options) : new HttpAgent(options);
+    const { connect } = address;
+    if (connect !== undefined) Object.assign(this.#agent, { createConnection: () => asSocket(connect()) });
+  }
+
+  /**
+   * Sends one call. Rejects with a ConnectError: `unavailable` if the server cannot be reached, otherwise the reason of the
+   * request's signal.
+   */
+  send(request: ClientCall): Promise<UniversalClientResponse> {
+    if (this.#closed) return Promise.reject(new ConnectError("this client is closed", Code.Unavailable));
+    if (request.shape === "duplex") return this.#http2.send(request, this.#address.prefix + request.path);
+    return this.#sendHttp1(request);
+  }
+
+  /** Ends all connections and the calls on them. Idempotent. */
+  close(): void {
+    this.#closed = true;
+    this.#agent.destroy();
+    this.#http2.close();
+  }
+
+  async #sendHttp1(request: ClientCall): Promise<UniversalClientResponse> {
+    const { signal } = request;
+    const body = request.shape === "whole" ? await collect(request.body) : request.body;
+    signal?.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      const { origin, prefix } = this.#address;
+      const url = new URL(origin);
+      const call = (url.protocol === "https:" ? httpsRequest : httpRequest)({
+        agent: this.#agent,
+        hostname: url.hostname.replace(/^\[|\]$/g, ""),
+        port: url.port,
+        path: prefix + request.path,
+        method: request.method,
+        headers: Object.fromEntries(request.header),
+      });
+      // Without an error: node:http would hand it to the socket, and just after an answer's end nobody listens there. The
+      // request's own error is translated below, by the signal.
+      const abort = (): void => void call.destroy();
+      signal?.addEventListener("abort", abort, { once: true });
+      // Later errors belong to the body, whose reader sees them; the listener stays so that they end nobody else.
+      call.on("error", (error) => reject(toConnectError(error, signal)));
+      call.once("close", () => signal?.removeEventListener("abort", abort));
+      call.once("response", (response) => {
+        // The same for the answer: its reader may not have begun, or may have had enough.
+        response.on("error", () => {});
+        resolve(toResponse(response, signal));
+      });
+      // Node sends head and bytes together then, with the length.
+      if (body === undefined || body instanceof Uint8Array) call.end(body);
+      else {
+        void pour(body, call).catch((error: unknown) => {
+          reject(toConnectError(error, signal));
+          call.destroy();
+        });
+      }
+    });
+  }
+}
+
+function toResponse(response: IncomingMessage, signal: AbortSignal | undefined): UniversalClientResponse {
+  const header = new Headers();
+  for (const [name, values] of Object.entries(response.headersDistinct)) {
+    for (const value of values ?? []) header.append(name, value);
+  }
+  const trailer = new Headers();
+  async function* read(): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of response) yield chunk as Uint8Array;
+    } catch (error) {
+      throw toConnectError(error, signal);
+    }
+    for (const [name, values] of Object.entries(response.trailersDistinct)) {
+      for (const value of values ?? []) trailer.append(name, value);
+    }
+  }
+  return { status: response.statusCode ?? 0, header, body: read(), trailer };
+}
+
+async function collect(body: AsyncIterable<Uint8Array> | undefined): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body ?? []) chunks.push(chunk);
+  return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
+}
+
+async function pour(body: AsyncIterable<Uint8Array>, call: ClientRequest): Promise<void> {
+  for await (const chunk of body) {
+    if (call.destroyed) return;
+    if (!call.write(chunk)) await roomOrEnd(call);
+  }
+  call.end();
+}
+
+function roomOrEnd(call: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      call.off("drain", done).off("close", done);
+      resolve();
+    };
+    call.on("drain", done).on("close", done);
+  });
+}
+
+function toConnectError(error: unknown, signal: AbortSignal | undefined): ConnectError {
+  if (error instanceof ConnectError) return error;
+  if (signal?.aborted === true) return ConnectError.from(signal.reason, Code.Canceled);
+  const message = error instanceof Error ? error.message : String(error);
+  return new ConnectError(`the server cannot be reached: ${message}`, Code.Unavailable, undefined, undefined, error);
+}
+
+/** Gives a connection in memory the few methods of a socket that Node's HTTP agent calls. */
+function asSocket(connection: Duplex): Duplex {
+  if ("setKeepAlive" in connection) return connection;
+  const itself = (): Duplex => connection;
+  return Object.assign(connection, {
+    setKeepAlive: itself,
+    setNoDelay: itself,
+    setTimeout: itself,
+    ref: itself,
+    unref: itself,
+  });
+}

@@ -1,0 +1,61 @@
+import { join } from "node:path";
+import { onTestFinished } from "vitest";
+import { Platform, type PlatformOptions } from "../../src/index.js";
+import { groupMembers } from "../../src/launch/process-group.js";
+
+const folder = join(import.meta.dirname, "process-plugins");
+
+/** The probe plugin as a command. Its flags are at the head of plugin.mjs. */
+export const probe = (flags: readonly string[] = [], env: Readonly<Record<string, string>> = {}) => ({
+  command: process.execPath,
+  args: [join(folder, "plugin.mjs"), ...flags],
+  env,
+});
+
+/** A shell script that runs the probe as its child. */
+export const scriptedProbe = (env: Readonly<Record<string, string>> = {}) => ({
+  command: join(folder, "plugin.sh"),
+  env,
+});
+
+/** The program that is a host. */
+export const hostProgram = join(folder, "host.mjs");
+
+/** A platform that listens and is stopped with the test. */
+export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
+  const platform = new Platform(options);
+  onTestFinished(() => platform.stop());
+  await platform.listen({ port: 0 });
+  return platform;
+}
+
+/** What the probe says of itself, asked through the host's router. */
+export interface Probed {
+  readonly environment: Readonly<Record<string, string>>;
+  readonly descriptors: readonly string[];
+  readonly cwd: string;
+  readonly args: readonly string[];
+  readonly identities: readonly string[];
+  readonly handshakes: readonly string[];
+}
+
+/** Calls the probe directly. */
+export async function callProbe(url: string | undefined, method = "Look"): Promise<Probed> {
+  const answer = await fetch(`${url}/test.v1.Probe/${method}`, { method: "POST", body: "{}" });
+  return (await answer.json()) as Probed;
+}
+
+/** Resolves when no process of the groups is alive; rejects after `limitMs` with those that are. */
+export async function untilGroupsEnd(groups: readonly number[], limitMs: number): Promise<void> {
+  const endsAt = performance.now() + limitMs;
+  for (;;) {
+    const left = (await Promise.all(groups.map(groupMembers))).flat();
+    if (left.length === 0) return;
+    if (performance.now() > endsAt) throw new Error(`still alive after ${limitMs} ms: ${left.join(", ")}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Processes of the groups that are alive, the guards included. */
+export const membersOf = async (groups: readonly number[]): Promise<number[]> =>
+  (await Promise.all(groups.map(groupMembers))).flat();
