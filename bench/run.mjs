@@ -3,12 +3,12 @@
 //   npm run bench -- [scenario …] [--rounds=3] [--seconds=3]
 //
 // Prints a table of ratios and writes bench/results/latest.json. See README.md beside this file.
-import { execFileSync, fork } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isInstalled } from "./lib/processes.mjs";
+import { cores, isInstalled } from "./lib/processes.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const packages = { wrk: "wrk", h2load: "nghttp2-client", nginx: "nginx", haproxy: "haproxy", taskset: "util-linux" };
@@ -40,7 +40,9 @@ async function scenarios() {
 
 /** A process for each scenario, so that none measures what another has left in the heap. */
 function runScenario(name, options) {
-  const child = fork(join(here, "lib/run-scenario.mjs"), [name, JSON.stringify(options)]);
+  const command = [process.execPath, join(here, "lib/run-scenario.mjs"), name, JSON.stringify(options)];
+  const stdio = ["inherit", "inherit", "inherit", "ipc"];
+  const child = spawn("taskset", ["-c", String(cores.load), ...command], { stdio });
   return new Promise((resolve, reject) => {
     child.once("message", resolve);
     child.once("close", (code) => reject(new Error(`${name} ended with ${code} without a result`)));
@@ -82,9 +84,14 @@ if (!existsSync(join(here, "../dist/index.js"))) {
   const results = [];
   for (const { name, title, tools } of list) {
     if (missing.includes("taskset") || tools.some((tool) => missing.includes(tool))) continue;
-    const result = { name, title, ...(await runScenario(name, options)) };
-    results.push(result);
-    printResult(result);
+    try {
+      const result = { name, title, ...(await runScenario(name, options)) };
+      results.push(result);
+      printResult(result);
+    } catch (error) {
+      console.error(`\n${title}\n  ${error.message}`);
+      process.exitCode = 1;
+    }
   }
   mkdirSync(join(here, "results"), { recursive: true });
   const file = join(here, "results/latest.json");

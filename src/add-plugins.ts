@@ -1,3 +1,4 @@
+import { PluginHostError } from "./errors.js";
 import { DependencyGraph } from "./graph/dependency-graph.js";
 import type { RuntimeId } from "./model/catalog.js";
 import type { PluginDeclaration } from "./model/declarations.js";
@@ -26,7 +27,9 @@ interface Member {
  */
 export async function addPlugins(port: AddSetPort, specs: readonly PluginSpec[]): Promise<PluginView[]> {
   const members = await Promise.all(
-    specs.map(async (spec): Promise<Member> => ({ spec, declaration: await port.describe(spec) })),
+    specs.map(async (spec, index): Promise<Member> => {
+      return { spec, declaration: await naming(index, port.describe(spec)) };
+    }),
   );
   const levels = levelsOf(members);
   const added: PluginView[] = [];
@@ -38,7 +41,7 @@ export async function addPlugins(port: AddSetPort, specs: readonly PluginSpec[])
     const result = (async () => {
       await Promise.allSettled(providersFor(member, levels).map(start));
       if (failure !== undefined) throw failure.error;
-      const view = await port.add(member.spec);
+      const view = await naming(members.indexOf(member), port.add(member.spec));
       added.push(view);
       return view;
     })();
@@ -52,6 +55,22 @@ export async function addPlugins(port: AddSetPort, specs: readonly PluginSpec[])
   if (failure === undefined) return Promise.all(members.map(start));
   for (const view of added.reverse()) await port.remove(view.runtimeId).catch(() => {});
   throw failure.error;
+}
+
+/** Whatever fails says in `details.index` which of the set it is. */
+async function naming<T>(index: number, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    if (!(error instanceof PluginHostError)) throw error;
+    const { code, message, field, step, details, cause } = error;
+    throw new PluginHostError(code, message, {
+      cause,
+      details: { ...details, index },
+      ...(field === undefined ? undefined : { field }),
+      ...(step === undefined ? undefined : { step }),
+    });
+  }
 }
 
 /** The members of the set that start before this one and provide what it requires. */

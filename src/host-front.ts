@@ -6,9 +6,9 @@ import type { ConnectionInfo, ExchangeHandler, RequestHead, ServerExchange } fro
 import type { Authentication } from "./identity/authenticate.js";
 import { type Credentials, type PathPrefix, readCredentials, takePrefix } from "./identity/credentials.js";
 import { isAuthority, originRefusal } from "./identity/origin-guard.js";
+import type { Ingress, IngressMatch } from "./ingress.js";
 import { shown } from "./model/limits.js";
 import type { Principal } from "./model/principal.js";
-import type { IngressOptions } from "./options.js";
 import type { ConnectCode } from "./router/connect-code.js";
 import { targetOf } from "./router/path.js";
 import { detectProtocol } from "./router/protocol.js";
@@ -24,7 +24,7 @@ export interface HostFrontParts {
   /** Takes what comes under `/capabilities/`. */
   readonly handleCapability: ExchangeHandler;
   readonly authenticate: (credentials: Credentials) => Authentication;
-  readonly ingress: readonly IngressOptions[];
+  readonly ingress: Ingress;
   /** `host:port` of the public URL in lower case. */
   readonly publicAuthority: string | undefined;
   /** Whether a connection can only come from this machine. */
@@ -75,8 +75,8 @@ export class HostFront {
     }
     if (ServiceRouter.accepts(head)) return router.handle(exchange, toCaller(authentication));
     if (this.#answerHealthPage(exchange)) return;
-    const ingress = this.#ingressFor(head.target);
-    if (ingress !== undefined) return this.#enter(exchange, ingress);
+    const match = this.#parts.ingress.find(head.target);
+    if (match !== undefined) return this.#enter(exchange, match);
     refuse(exchange, "unimplemented", 404, `nothing is served at ${shown(pathOf(head.target))}`);
   }
 
@@ -103,11 +103,11 @@ export class HostFront {
     if (ServiceRouter.accepts(head)) {
       return router.handleUpgrade(req, socket, early, connection, toCaller(this.#authenticate(head, prefix)));
     }
-    const ingress = this.#isOwn(head) ? undefined : this.#ingressFor(head.target);
-    if (ingress === undefined) return refuseUpgrade(socket, 404, "nothing is served there");
-    const user = await admit(ingress, head);
-    if (user === undefined) return refuseUpgrade(socket, 401, signInFirst);
-    const target = targetOf(ingress.type, "any", restBehind(ingress, head.target));
+    const match = this.#isOwn(head) ? undefined : this.#parts.ingress.find(head.target);
+    if (match === undefined) return refuseUpgrade(socket, 404, "nothing is served there");
+    const user = await this.#parts.ingress.admit(match.ingress, head);
+    if ("code" in user) return refuseUpgrade(socket, user.httpStatus, user.reason);
+    const target = targetOf(match.ingress.type, "any", match.restAndQuery);
     await router.handleUpgrade(req, socket, early, connection, user, target);
   }
 
@@ -130,7 +130,7 @@ export class HostFront {
   /** What is exposed at `/`, or named by `X-Plugin-Target`, answers the standard health and reflection services itself. */
   #isForProvider(head: RequestHead): boolean {
     if (!head.target.startsWith("/grpc.")) return false;
-    return ServiceRouter.accepts(head) || this.#parts.ingress.some(({ prefix }) => prefix === "");
+    return ServiceRouter.accepts(head) || this.#parts.ingress.hasRoot;
   }
 
   /** Whether the host itself answers under this path, so that no exposed service does. */
@@ -139,15 +139,10 @@ export class HostFront {
     return isCapabilityPath(target) || isHealthPage(pathOf(target)) || this.#isProcedure({ ...head, target });
   }
 
-  #ingressFor(target: string): IngressOptions | undefined {
-    const path = pathOf(target);
-    return this.#parts.ingress.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
-  }
-
-  async #enter(exchange: ServerExchange, ingress: IngressOptions): Promise<void> {
-    const user = await admit(ingress, exchange.head);
-    if (user === undefined) return refuse(exchange, "unauthenticated", 401, signInFirst);
-    this.#parts.router.forwardTo(exchange, user, ingress.type, "any", restBehind(ingress, exchange.head.target));
+  async #enter(exchange: ServerExchange, { ingress, restAndQuery }: IngressMatch): Promise<void> {
+    const user = await this.#parts.ingress.admit(ingress, exchange.head);
+    if ("code" in user) return refuse(exchange, user.code, user.httpStatus, user.reason);
+    this.#parts.router.forwardTo(exchange, user, ingress.type, "any", restAndQuery);
   }
 
   /** `/health` and `/healthz`: the program runs. `/readyz`: it takes calls. */
@@ -185,20 +180,6 @@ function refuse(exchange: ServerExchange, code: ConnectCode, httpStatus: number,
 /** How a request is refused whose `Host` or `Origin` is not accepted. */
 const originStatus = ({ authority }: RequestHead): [ConnectCode, number] =>
   isAuthority(authority) ? ["permission_denied", 403] : ["invalid_argument", 400];
-
-const signInFirst = "this service needs you to sign in";
-
-/** The principal for a request to an exposed service; undefined if its user may not call. */
-async function admit({ access }: IngressOptions, head: RequestHead): Promise<Principal | undefined> {
-  if (access === "open") return { kind: "ingress", user: undefined };
-  const user = await access(head);
-  // An empty name is no name: `return req.header("x-user") ?? ""` must not let everybody in.
-  return typeof user === "string" && user !== "" ? { kind: "ingress", user } : undefined;
-}
-
-/** What follows the prefix of an exposed service. */
-const restBehind = ({ prefix }: IngressOptions, target: string): string =>
-  target.slice(prefix.length).replace(/^\/+/, "");
 
 function refuseUpgrade(socket: Duplex, status: number, reason: string): void {
   if (!socket.writable) return void socket.destroy();

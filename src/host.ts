@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Duplex } from "node:stream";
 import { AdminListener } from "./admin-listener.js";
 import { createAdminPort } from "./admin-port.js";
@@ -23,6 +24,7 @@ import { admissionRefusal } from "./identity/admission.js";
 import { createAuthenticator } from "./identity/authenticate.js";
 import { baseUrlRefusal } from "./identity/base-url-policy.js";
 import { IdentityStore } from "./identity/identity-store.js";
+import { Ingress } from "./ingress.js";
 import type { Clock, Timer } from "./internal/clock.js";
 import { Emitter } from "./internal/emitter.js";
 import { randomHex } from "./internal/ids.js";
@@ -130,6 +132,8 @@ export class Host {
         environment: process.env,
       },
     };
+    // One listener for each open health watch.
+    setMaxListeners(0, this.#stopped.signal);
     this.#sweepLater();
   }
 
@@ -363,7 +367,11 @@ export class Host {
         }
         return found;
       },
-      ingress,
+      ingress: new Ingress({
+        exposed: ingress,
+        clock: this.clock,
+        onError: (error) => this.#warn("the check of an exposed service failed", error),
+      }),
       publicAuthority: publicUrl === undefined ? undefined : new URL(publicUrl).host.toLowerCase(),
       onError: (error) => this.#warn("a request to upgrade failed inside the host", error),
       isLoopback: (connection) => this.#server.isLoopback(connection),

@@ -2,7 +2,7 @@ import { invalid } from "./errors.js";
 import type { Clock } from "./internal/clock.js";
 import type { Rate } from "./internal/token-bucket.js";
 import { checkName, checkNumber, shown } from "./model/limits.js";
-import type { IngressOptions } from "./options.js";
+import type { CheckedIngress, IngressOptions } from "./options.js";
 
 // Callers without types can pass anything: each check takes `unknown` where a wrong type would do harm.
 
@@ -95,7 +95,7 @@ export function checkClock(field: string, clock: Clock): Clock {
 }
 
 /** Longest prefix first, which is the order in which they are tried. */
-export function checkIngress(field: string, given: readonly IngressOptions[]): readonly IngressOptions[] {
+export function checkIngress(field: string, given: readonly IngressOptions[]): readonly CheckedIngress[] {
   if (!Array.isArray(given)) throw invalid(field, `must be an array, got ${nameOf(given)}`);
   const checked = given.map((one: IngressOptions, index) => checkOneIngress(`${field}[${index}]`, one));
   checked.forEach(({ prefix }, index) => {
@@ -105,8 +105,8 @@ export function checkIngress(field: string, given: readonly IngressOptions[]): r
   return Object.freeze(checked.sort((a, b) => b.prefix.length - a.prefix.length));
 }
 
-function checkOneIngress(field: string, given: IngressOptions): IngressOptions {
-  checkNames(field, given, ["prefix", "type", "access"]);
+function checkOneIngress(field: string, given: IngressOptions): CheckedIngress {
+  checkNames(field, given, ["prefix", "type", "access", "accessTimeoutMs"]);
   const { prefix, type, access } = given;
   if (typeof prefix !== "string" || !/^\/[\x21-\x7e]*$/.test(prefix) || /[?#%\\]|\/\/|\.\./.test(prefix)) {
     throw invalid(`${field}.prefix`, `must be a plain path that begins with "/", got ${nameOf(prefix)}`);
@@ -115,5 +115,6 @@ function checkOneIngress(field: string, given: IngressOptions): IngressOptions {
   if (access !== "open" && typeof access !== "function") {
     throw invalid(`${field}.access`, 'must be "open" or a function that checks a request');
   }
-  return Object.freeze({ prefix: prefix.replace(/\/+$/, ""), type, access });
+  const accessTimeoutMs = checkNumber(`${field}.accessTimeoutMs`, given.accessTimeoutMs ?? 10_000, 1);
+  return Object.freeze({ accessTimeoutMs, prefix: prefix.replace(/\/+$/, ""), type, access });
 }

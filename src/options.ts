@@ -44,7 +44,12 @@ export interface IngressOptions {
   readonly type: string;
   /** `open` for everybody, or a check of each request. */
   readonly access: "open" | IngressCheck;
+  /** How long the check may take; then, and if it throws, the caller gets `unavailable`. @default 10_000 */
+  readonly accessTimeoutMs?: number;
 }
+
+/** An exposed service that was checked, its prefix without a slash at the end. */
+export type CheckedIngress = Readonly<Required<IngressOptions>>;
 
 /** Health settings. */
 export interface HealthOptions {
@@ -138,11 +143,12 @@ type Optional = "publicUrl" | "joinToken" | "adminToken" | "authorize" | "caller
 
 /** Options with all defaults filled in. */
 export type ResolvedOptions = Readonly<
-  Required<Omit<PlatformOptions, Optional | "health" | "limits" | "capabilities" | "grants">> & {
+  Required<Omit<PlatformOptions, Optional | "health" | "limits" | "ingress" | "capabilities" | "grants">> & {
     readonly [Name in Optional]: PlatformOptions[Name] | undefined;
   } & {
     readonly health: Required<HealthOptions>;
     readonly limits: StepLimits;
+    readonly ingress: readonly CheckedIngress[];
     readonly capabilities: readonly CheckedOffer[];
     readonly grants: Required<GrantOptions>;
   }
@@ -183,8 +189,10 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
   checkNames("options", given, optionNames);
   const { router, server } = given;
   // Their parts resolve them again; here they are checked under the names that they have among these options.
-  resolveServerLimits(server, "server");
-  resolveRouterOptions(router);
+  const serverNames = Object.keys(resolveServerLimits(server, "server"));
+  const routerNames = Object.keys(resolveRouterOptions(router));
+  if (server !== undefined) checkNames("server", server, serverNames);
+  if (router !== undefined) checkNames("router", router, routerNames);
   return Object.freeze({
     publicUrl: checkPublicUrl(given.publicUrl),
     joinToken: checkSecret(

@@ -11,11 +11,8 @@ export interface EventToShow {
 
 /** One event as one line, with its local time. Ends with a line end. */
 export function eventLine({ name, at, details }: EventToShow, style: Style): string {
-  const time = new Date(at);
-  const two = (value: number): string => String(value).padStart(2, "0");
-  const clock = `${two(time.getHours())}:${two(time.getMinutes())}:${two(time.getSeconds())}.${String(time.getMilliseconds()).padStart(3, "0")}`;
   const paint = isTrouble(name, details) ? style.red : (text: string) => text;
-  return `${style.dim(clock)} ${paint(oneLine(eventText(name, details)))}\n`;
+  return `${style.dim(clockText(at))} ${paint(oneLine(eventText(name, details)))}\n`;
 }
 
 /** What happened, in words. An event that this version does not know shows what belongs to it. */
@@ -31,8 +28,10 @@ export function eventText(name: string, details: JsonObject): string {
       return `${at("plugin", "runtimeId")} removed${because(at("reason"))}`;
     case "plugin-replaced":
       return `${at("before", "runtimeId")} replaced by ${at("after", "runtimeId")} (${at("after", "selfVersion")})`;
-    case "health":
-      return `${at("runtimeId")} is ${at("health", "state")}, was ${at("before", "state")}${because(at("health", "reason"))}`;
+    case "health": {
+      const [state, before] = [at("health", "state"), at("before", "state")];
+      return `${at("runtimeId")} is ${state}${state === before ? "" : `, was ${before}`}${because(at("health", "reason"))}`;
+    }
     case "registered":
       return `${at("registration", "runtimeId")} offers ${at("registration", "type")} ${at("registration", "version")}`;
     case "unregistered":
@@ -73,4 +72,11 @@ function textAt(details: JsonObject, path: readonly string[]): string {
     value = value[name];
   }
   return value === undefined || value === null ? "" : typeof value === "object" ? JSON.stringify(value) : String(value);
+}
+
+/** Local time of day, to the millisecond. */
+export function clockText(at: number): string {
+  const time = new Date(at);
+  const parts = [time.getHours(), time.getMinutes(), time.getSeconds()].map((part) => String(part).padStart(2, "0"));
+  return `${parts.join(":")}.${String(time.getMilliseconds()).padStart(3, "0")}`;
 }

@@ -10,9 +10,12 @@ interface Impact {
 export function impactText({ affectedServices, affectedPlugins, optionalImpact }: Impact): string {
   const list = (names: readonly string[]): string => (names.length === 0 ? "none" : names.map(oneLine).join(", "));
   return [
-    `services affected         ${list(affectedServices)}`,
-    `plugins that break        ${list(affectedPlugins)}`,
-    `lose something optional   ${list(optionalImpact)}`,
+    `${labelled("services affected")}${list(affectedServices)}`,
+    `${labelled("plugins that break")}${list(affectedPlugins)}`,
+    `${labelled("lose something optional")}${list(optionalImpact)}`,
     "",
   ].join("\n");
 }
+
+/** The beginning of a line that says one thing, as wide as those around it. */
+export const labelled = (name: string): string => name.padEnd(25);

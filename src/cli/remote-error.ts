@@ -35,13 +35,17 @@ export function remoteError(error: unknown, address: HostAddress): unknown {
     return new CliError(exitCode, error.rawMessage, { code, hostCode, step, hint: hintFor(hostCode) });
   }
   const exitCode = exitCodeOfConnectCode[error.code];
+  const system = systemErrorOf(error);
+  if (system?.code === "EACCES") {
+    return new CliError(exitCodes.refused, `no access to ${where}: ${system.message}`, {
+      hint: "an admin socket is for the user who runs the host",
+    });
+  }
+  if (system !== undefined) return unreachable(where, system.message, code);
   switch (error.code) {
     case Code.Unavailable:
     case Code.Aborted:
-      return new CliError(exitCodes.unreachable, `no host answers at ${where}: ${reasonOf(error)}`, {
-        code,
-        hint: "is it running? `connect-plugin-host serve` starts one and prints where it listens",
-      });
+      return unreachable(where, error.rawMessage, code);
     case Code.Unimplemented:
       return new CliError(exitCodes.unreachable, `there is no admin service at ${where}`, {
         code,
@@ -52,7 +56,7 @@ export function remoteError(error: unknown, address: HostAddress): unknown {
     case Code.Unknown:
     case Code.Internal:
       // What speaks no Connect answers with a page, or not with HTTP at all.
-      return new CliError(exitCode, `what answers at ${where} does not answer as a host does: ${reasonOf(error)}`, {
+      return new CliError(exitCode, `what answers at ${where} does not answer as a host does: ${error.rawMessage}`, {
         code,
         hint: "check the address",
       });
@@ -63,9 +67,15 @@ export function remoteError(error: unknown, address: HostAddress): unknown {
 
 const codeName = (code: Code): string => Code[code].replace(/(?<=[a-z])[A-Z]/g, "_$&").toLowerCase();
 
-/** The system's own words say more than those around them. */
-function reasonOf({ rawMessage, cause }: ConnectError): string {
-  const inner = cause instanceof AggregateError ? cause.errors[0] : cause;
-  const system = typeof inner === "object" && inner !== null && "code" in inner ? inner : undefined;
-  return system !== undefined && "message" in system ? String(system.message) : rawMessage;
+const unreachable = (where: string, reason: string, code: string): CliError =>
+  new CliError(exitCodes.unreachable, `no host answers at ${where}: ${reason}`, {
+    code,
+    hint: "is it running? `connect-plugin-host serve` starts one and prints where it listens",
+  });
+
+/** What the system said of a connection, which says more than the words around it. */
+function systemErrorOf({ cause }: ConnectError): { readonly code: string; readonly message: string } | undefined {
+  const inner: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
+  if (!(inner instanceof Error) || !("syscall" in inner) || !("code" in inner)) return undefined;
+  return { code: String(inner.code), message: inner.message };
 }

@@ -53,6 +53,11 @@ export class Aliases {
     return ended.map((from) => this.#forget(from));
   }
 
+  /** What `from` may hold is held by `into` from now on, since both are one program. */
+  passOn(from: RuntimeId, into: RuntimeId): void {
+    for (const { holders } of this.#aliases.values()) if (holders.delete(from)) holders.add(into);
+  }
+
   /** Cancels all timers. */
   close(): void {
     for (const alias of this.#aliases.values()) alias.timer.cancel();

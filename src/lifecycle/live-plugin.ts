@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { PluginHostError } from "../errors.js";
 import { InFlight } from "../internal/in-flight.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
@@ -72,6 +73,8 @@ export class LivePlugin {
     this.since = init.since;
     this.#startedAt = init.startedAt;
     this.health = health;
+    // One listener for each watch; Node would take more than ten for a leak.
+    setMaxListeners(0, this.#gone.signal);
   }
 
   /** Aborted when the plugin is gone. */

@@ -9,6 +9,7 @@ import { PluginMonitor } from "./plugin-monitor.js";
 import { findSame, PluginServices } from "./plugin-services.js";
 import type { LifecyclePorts } from "./ports.js";
 import { Reactions } from "./reactions.js";
+import { nothingWithdrawn, withdrawalOf } from "./withdrawal.js";
 
 /** What the directory needs beside the ports. */
 export interface PluginDirectoryOptions {
@@ -16,14 +17,6 @@ export interface PluginDirectoryOptions {
   readonly aliasLifeMs: number;
   readonly maxRegistrationsPerPlugin: number;
 }
-
-interface Withdrawal {
-  readonly changes: readonly Change[];
-  /** Tells listeners, after the changes were applied. */
-  readonly announce: () => void;
-}
-
-const nothing: Withdrawal = { changes: [], announce: () => {} };
 
 /** A new plugin for {@link PluginDirectory.create}. */
 export type NewPlugin = Omit<LivePluginInit, "startedAt" | "since">;
@@ -140,9 +133,9 @@ export class PluginDirectory {
   /** Takes all services of a visible plugin away and stops new calls to it, in one revision. */
   withdraw(plugin: LivePlugin, reason: string): void {
     if (plugin.visibility.kind !== "committed") return;
-    const { changes, announce } = this.#withdrawal(plugin, reason);
+    const { changes, withdrawn } = withdrawalOf(plugin, reason);
     this.#ports.state.apply(changes);
-    announce();
+    for (const registration of withdrawn) this.#ports.emit("unregistered", { registration });
   }
 
   /**
@@ -155,9 +148,9 @@ export class PluginDirectory {
     assertServing(after);
     const serving = this.servingFor(before.runtimeId);
     const ended = serving ?? before;
-    const { changes, announce } = serving === undefined ? nothing : this.#withdrawal(serving, reason);
+    const { changes, withdrawn } = serving === undefined ? nothingWithdrawn : withdrawalOf(serving, reason);
     this.#show(after, [...changes, this.aliases.add(ended.runtimeId, after.runtimeId, this.#plugins.keys())]);
-    announce();
+    for (const registration of withdrawn) this.#ports.emit("unregistered", { registration });
     this.#ports.emit("plugin-replaced", { before: ended.record(), after: after.record() });
     return serving;
   }
@@ -199,6 +192,7 @@ export class PluginDirectory {
       .filter((registration) => findSame(into, registration) === undefined)
       .map((registration): Registration => Object.freeze({ ...registration, runtimeId: into.runtimeId }));
     plugin.registrations.clear();
+    this.aliases.passOn(plugin.runtimeId, into.runtimeId);
     const changes = this.#end(plugin);
     for (const registration of moved) into.registrations.set(registration.registrationId, registration);
     if (into.visibility.kind === "committed") {
@@ -245,21 +239,6 @@ export class PluginDirectory {
     this.#show(after, [...this.#end(before), alias]);
     this.#announceEnd(before, "a new start of it registered at the same address");
     this.#ports.emit("plugin-replaced", { before: before.record(), after: after.record() });
-  }
-
-  #withdrawal(plugin: LivePlugin, reason: string): Withdrawal {
-    const registrations = [...plugin.registrations.values()];
-    plugin.registrations.clear();
-    plugin.phase = { kind: "draining", reason };
-    return {
-      changes: [
-        { kind: "plugin-put", plugin: plugin.record() },
-        ...registrations.map(({ registrationId }): Change => ({ kind: "registration-removed", registrationId })),
-      ],
-      announce: () => {
-        for (const registration of registrations) this.#ports.emit("unregistered", { registration });
-      },
-    };
   }
 
   /** Frees what belongs to the plugin, and returns the changes that take it out of the visible state. */

@@ -35,7 +35,7 @@ export class PluginMonitor {
     const { remote } = plugin;
     const poll = pollPlugin(remote, () => {
       for (const { metadata } of plugin.registrations.values()) if (metadata.health_path) return metadata.health_path;
-      return undefined;
+      return plugin.metadata.health_path || undefined;
     });
     let asked = plugin.hasDeclared;
     plugin.health.startPolling(async (signal) => {

@@ -16,6 +16,7 @@ import type { LifecyclePorts } from "./ports.js";
 import { ProgramStart } from "./program-start.js";
 import type { OpenStart, SelfRegistration } from "./self-registration.js";
 import type { StopBudget } from "./stop-budget.js";
+import { untilHealthy } from "./until-healthy.js";
 
 /** What to start. */
 export interface StartSpec {
@@ -195,37 +196,10 @@ export class PluginStart {
    * `OPERATION_CONFLICT` if somebody removes it meanwhile
    */
   async becomeHealthy(signal: AbortSignal, acceptable: (health: Health) => boolean): Promise<void> {
-    const { plugin } = this;
-    const { clock } = this.#context.ports;
+    const { directory, ports } = this.#context;
+    directory.monitor(this.plugin);
     const { healthMs } = this.#spec.limits;
-    this.#context.directory.monitor(plugin);
-    const ended = this.#ended.signal;
-    await new Promise<void>((resolve, reject) => {
-      const done = (error?: unknown): void => {
-        limit.cancel();
-        plugin.healthListeners.delete(check);
-        for (const source of ends) source.removeEventListener("abort", check);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const check = (): void => {
-        if (signal.aborted) done(signal.reason);
-        else if (ended.aborted) done(ended.reason);
-        else if (plugin.gone.aborted) done(endedMeanwhile(plugin));
-        else if (acceptable(plugin.health.current)) done();
-      };
-      const ends = [signal, ended, plugin.gone];
-      const onLimit = (): void => {
-        const { state, reason } = plugin.health.current;
-        const why = reason === "" ? state : `${state}, ${reason}`;
-        const message = `${plugin.selfId} did not become healthy within ${healthMs} ms; its last state: ${why}`;
-        done(new PluginHostError("PLUGIN_NOT_HEALTHY", message, { details: { state, reason } }));
-      };
-      const limit = clock.after(healthMs, onLimit, true);
-      plugin.healthListeners.add(check);
-      for (const source of ends) source.addEventListener("abort", check, { once: true });
-      check();
-    });
+    await untilHealthy(this.plugin, { clock: ports.clock, healthMs, acceptable, ends: [signal, this.#ended.signal] });
   }
 
   #described(): PluginDeclaration {
@@ -314,6 +288,3 @@ export class PluginStart {
     }
   }
 }
-
-const endedMeanwhile = ({ runtimeId }: LivePlugin): PluginHostError =>
-  new PluginHostError("OPERATION_CONFLICT", `${runtimeId} has ended meanwhile`, { details: { runtimeId } });

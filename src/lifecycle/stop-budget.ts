@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { Clock, Timer } from "../internal/clock.js";
 
 /** How patient operations may still be: as long as they like while the host runs, within the budget once it stops. */
@@ -10,6 +11,8 @@ export class StopBudget {
 
   constructor(clock: Clock) {
     this.#clock = clock;
+    // One listener for each operation; Node would take more than ten for a leak.
+    setMaxListeners(0, this.#stopping.signal, this.#drained.signal);
   }
 
   /** Aborted when the host begins to stop. */

@@ -5,7 +5,6 @@ import type { InFlightEntry } from "../internal/in-flight.js";
 import type { CallEvent, CallProtocol } from "../model/call-event.js";
 import type { CallAccount } from "./call-account.js";
 import { CallRetries } from "./call-retries.js";
-import type { ConnectCode } from "./connect-code.js";
 import { callerDeadlineMs } from "./deadline.js";
 import { bodyTooLong, type Decision, type Forward } from "./decide.js";
 import { EnvelopeTracker } from "./envelope-tracker.js";
@@ -13,20 +12,13 @@ import type { ForwardContext } from "./forward-context.js";
 import { passedTrailers } from "./hop-by-hop.js";
 import type { RouteTarget } from "./path.js";
 import { answersInEnvelopes } from "./protocol.js";
-import { breakAnswer, type CallFailure, sendError } from "./protocol-error.js";
+import { breakAnswer, type CallFailure, failureOf, sendError } from "./protocol-error.js";
 import { Pump, type PumpWatcher } from "./pump.js";
 import { viaEntry } from "./request-headers.js";
 import { responseFields } from "./response-headers.js";
 import type { TimeoutEntry } from "./timeout-queue.js";
 import type { UpstreamCall, UpstreamEvents, UpstreamFailure } from "./upstream.js";
 import { upstreamRequest } from "./upstream-request.js";
-
-const failureOf = (code: ConnectCode, httpStatus: number, reason: string, retryAfterMs?: number): CallFailure => ({
-  code,
-  httpStatus,
-  reason,
-  retryAfterMs,
-});
 
 /**
  * Carries one call to a provider and its answer back. The provider's side of the call is `dialing` until a connection

@@ -14,6 +14,14 @@ export interface CallFailure {
   readonly retryAfterMs: number | undefined;
 }
 
+/** A failure; without `retryAfterMs` trying again does not help. */
+export const failureOf = (
+  code: ConnectCode,
+  httpStatus: number,
+  reason: string,
+  retryAfterMs?: number,
+): CallFailure => ({ code, httpStatus, reason, retryAfterMs });
+
 /** A whole answer that carries a failure. */
 export interface ErrorAnswer {
   readonly status: number;

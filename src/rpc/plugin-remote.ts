@@ -11,6 +11,7 @@ import type { PluginRemote } from "../lifecycle/plugin-remote.js";
 import { hostFeatures } from "../link/host-features.js";
 import type { PluginAddress } from "../model/address.js";
 import { shown } from "../model/limits.js";
+import { isHealthPath } from "./health-path.js";
 import { jsonTransport } from "./json-transport.js";
 import { fromPluginInfo, servicesOfHandshake } from "./wire-declaration.js";
 import { fromWireHealth } from "./wire-health.js";
@@ -102,8 +103,7 @@ function requestOptions(address: Reachable): http.RequestOptions {
 }
 
 function getStatus(base: string, path: string, request: http.RequestOptions, where: string): Promise<number> {
-  // Without the slash the text would go on with the host's name, and lead to another host.
-  if (!/^\/[!-~]*$/.test(path)) {
+  if (!isHealthPath(path)) {
     const message = `the metadata health_path must begin with "/" and be escaped, got ${shown(path)}`;
     return Promise.reject(new PluginHostError("PLUGIN_PROTOCOL", message, { field: "metadata.health_path" }));
   }

@@ -1,14 +1,16 @@
 import type { ServiceImpl } from "@connectrpc/connect";
+import { invalid } from "../errors.js";
 import { ServiceState, type ServiceRegistry as WireRegistry } from "../gen/connectplugin/v1/registry_pb.js";
 import type { Clock } from "../internal/clock.js";
 import type { Registration, Revision } from "../model/catalog.js";
 import { formatRevision, parseRevision } from "../model/catalog.js";
-import { checkName } from "../model/limits.js";
+import { checkName, shown } from "../model/limits.js";
 import { compileVersionRange } from "../model/versions.js";
 import type { Provider } from "../registry/provider.js";
 import type { ServiceRegistry } from "../registry/service-registry.js";
 import type { AggregateState, ServiceView } from "../registry/service-view.js";
 import { callerOf, callingPlugin } from "./caller.js";
+import { isHealthPath } from "./health-path.js";
 import { withHeartbeats } from "./heartbeats.js";
 
 /** Heartbeats that are wanted more often come this often. */
@@ -44,6 +46,7 @@ export const registryRpc = (port: RegistryPort): ServiceImpl<typeof WireRegistry
   registerService(request, context) {
     const { runtimeId } = callingPlugin(context);
     const { serviceType: type, version, endpointPath: path, metadata } = request;
+    checkHealthPath("metadata.health_path", metadata.health_path);
     const { remoteAddress } = callerOf(context).connection;
     return {
       registrationId: port.register(runtimeId, { type, version, path, metadata }, remoteAddress).registrationId,
@@ -96,6 +99,12 @@ export const registryRpc = (port: RegistryPort): ServiceImpl<typeof WireRegistry
     }
   },
 });
+
+/** A path that is no path would be found out by the first poll only, which has nobody to tell. */
+function checkHealthPath(field: string, path: string | undefined): void {
+  if (path === undefined || path === "" || isHealthPath(path)) return;
+  throw invalid(field, `must begin with "/" and be escaped, got ${shown(path)}`);
+}
 
 const toEndpoint = ({ registration }: Provider) => ({
   providerId: registration.runtimeId,

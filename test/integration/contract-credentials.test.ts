@@ -130,6 +130,31 @@ test.each(everyApi)("%s refuses the token of a plugin that was removed", async (
   expect(await codeOf(call)).toBe("Unauthenticated");
 });
 
+test("the token of a plugin that is being removed is good until its calls in flight have ended", async () => {
+  await using provider = await PlainProvider.start();
+  await using host = await ContractHost.start();
+  const { owner, other } = await scene(host, provider.url);
+  let finish = (): void => {};
+  const arrived = new Promise<void>((resolve) =>
+    provider.answers((exchange) => {
+      finish = () => exchange.respond(204, [], true);
+      resolve();
+    }),
+  );
+  const call = other.call(`/services/logger/${owner.runtimeId}/x`);
+  await arrived;
+  const unregistered = new Promise<void>((resolve) => host.platform.on("unregistered", () => resolve()));
+  const removed = host.platform.removePlugin(owner.runtimeId);
+  await unregistered;
+  // What it is still working on may need others.
+  expect((await owner.discover("logger")).code).toBe("not_found");
+  expect(await owner.register({ serviceType: "more" })).toMatchObject({ code: "permission_denied" });
+  finish();
+  expect((await call).status).toBe(204);
+  await removed;
+  expect((await owner.discover("logger")).code).toBe("unauthenticated");
+});
+
 test("a good identity is good on every API, in every protocol", async () => {
   await using provider = await PlainProvider.start();
   provider.answers((exchange) => exchange.respond(418, [], true));

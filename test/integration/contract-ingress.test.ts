@@ -94,7 +94,7 @@ test.each<{ what: string; access: unknown; status: number; caller?: string }>([
   { what: "names nobody with an empty text", access: () => "", status: 401 },
   { what: "answers true", access: () => true, status: 401 },
   { what: "answers null", access: async () => null, status: 401 },
-  { what: "throws", access: () => Promise.reject(new Error("directory is down")), status: 500 },
+  { what: "throws", access: () => Promise.reject(new Error("directory is down")), status: 503 },
 ])("a check of users that $what: $status", async ({ access, status, caller }) => {
   const { host, provider } = await started({ ingress: [{ ...web, access: access as IngressOptions["access"] }] });
   const answer = await host.raw({ path: "/x", headers: { authorization: "Bearer users-own" } });
@@ -103,7 +103,7 @@ test.each<{ what: string; access: unknown; status: number; caller?: string }>([
   expect(provider.requests.map(({ headers }) => headers["x-plugin-caller-id"])).toEqual(
     caller === undefined ? [] : [caller],
   );
-  expect(host.warnings.length).toBe(status === 500 ? 1 : 0);
+  expect(host.warnings.length).toBe(status === 503 ? 1 : 0);
 });
 
 test("an exposed service that nobody provides is 404, and one that is not well 503", async () => {
@@ -174,7 +174,7 @@ test("a check of users that throws on an upgrade refuses it and ends nothing els
     net.connect(host.port, "127.0.0.1"),
     "GET /x HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
   );
-  expect(answer).toMatch(/^HTTP\/1\.1 500 /);
+  expect(answer).toMatch(/^HTTP\/1\.1 503 /);
   expect(host.warnings).toMatchObject([{ error: { message: "down" } }]);
   expect((await host.raw({ method: "GET", path: "/healthz" })).status).toBe(200);
 });

@@ -31,6 +31,8 @@ test.each<{ service: ServiceToRegister; field: string }>([
   { service: { metadata: { "9": "x" } }, field: "metadata key" },
   { service: { metadata: { ["k".repeat(257)]: "x" } }, field: "metadata key" },
   { service: { metadata: { k: "v".repeat(4_097) } }, field: "metadata.k" },
+  { service: { metadata: { health_path: "@127.0.0.1:1/admin" } }, field: "metadata.health_path" },
+  { service: { metadata: { health_path: "/a b" } }, field: "metadata.health_path" },
   { service: { metadata: { base_url: "nowhere" } }, field: "metadata.base_url" },
   { service: { metadata: { base_url: "ftp://127.0.0.1" } }, field: "metadata.base_url" },
   { service: { metadata: { base_url: "http://127.0.0.1:1?x" } }, field: "metadata.base_url" },

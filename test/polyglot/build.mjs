@@ -1,6 +1,6 @@
 // Builds the Go plugins into `.cache/` of the checkout, or the folder that TOOL_CACHE names; prints the folder with them.
 import { execFileSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
@@ -27,7 +27,11 @@ export function buildGoPlugins() {
     ["generate", root, "--template", join(goModule, "buf.gen.yaml"), "--output", goModule, ...proto],
     root,
   );
-  run("go", ["install", "./library-plugin", "./serve-plugin"], goModule);
+  run("go", ["install", "./library-plugin", "./serve-plugin", "./grpc-plugin"], goModule);
+  // With its many dependencies it stays out of our module.
+  if (!existsSync(join(bin, "grpcurl"))) {
+    run("go", ["install", "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"], here);
+  }
   return bin;
 }
 

@@ -21,18 +21,23 @@ const post = (url: string, message: unknown, headers: Record<string, string> = {
     body: JSON.stringify(message),
   });
 
-/** Gets an identity from the host at `hostUrl`. */
-export async function joinAsCaller(hostUrl: string): Promise<Caller> {
+/** Gets an identity from the host at `hostUrl`: the headers that prove it. */
+export async function joinAsPlugin(hostUrl: string, selfId: string): Promise<Record<string, string>> {
   const hello = await post(`${hostUrl}/connectplugin.v1.HandshakeService/Handshake`, {
     coreProtocolVersion: 1,
     appProtocolVersion: 1,
     magicCookieKey: "CONNECT_PLUGIN",
     magicCookieValue: "d3f40b3c2e1a5f8b9c4d7e6a1b2c3d4e",
-    selfId: "caller",
+    selfId,
     selfVersion: "1.0.0",
   });
   const { runtimeId, runtimeToken } = (await hello.json()) as { runtimeId: string; runtimeToken: string };
-  const credentials = { "x-plugin-runtime-id": runtimeId, authorization: `Bearer ${runtimeToken}` };
+  return { "x-plugin-runtime-id": runtimeId, authorization: `Bearer ${runtimeToken}` };
+}
+
+/** Gets an identity from the host at `hostUrl`, and calls with it. */
+export async function joinAsCaller(hostUrl: string): Promise<Caller> {
+  const credentials = await joinAsPlugin(hostUrl, "caller");
   return {
     async say(serviceType, text) {
       const answer = await post(`${hostUrl}/services/${serviceType}/any/Say`, { text }, credentials);

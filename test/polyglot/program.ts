@@ -101,6 +101,10 @@ export const startGoLibraryPlugin = (options: ProgramOptions): Promise<Program> 
 export const startGoServePlugin = (options: ProgramOptions): Promise<Program> =>
   start(goPlugin("serve-plugin"), [], options);
 
+/** A plain gRPC server with gRPC's own health and reflection. */
+export const startGoGrpcPlugin = (options: ProgramOptions): Promise<Program> =>
+  start(goPlugin("grpc-plugin"), [], options);
+
 /** A plugin in Python's standard library. */
 export const startPythonPlugin = (options: ProgramOptions): Promise<Program> =>
   start("python3", [join(import.meta.dirname, "python/plugin.py")], options);

@@ -12,7 +12,11 @@ const mebibyte = 1024 * 1024;
 const sightings = new Sightings();
 const clock = new CountingClock();
 const complaints: unknown[] = [];
-const complain = (complaint: unknown): void => void complaints.push(complaint);
+const complain = (complaint: unknown): void => {
+  // Of the census itself.
+  if (complaint instanceof Error && /v8\.queryObjects/.test(complaint.message)) return;
+  complaints.push(complaint);
+};
 
 let platform: Platform;
 let server: TestServer;
@@ -88,7 +92,7 @@ afterAll(async () => {
   process.off("warning", complain).off("unhandledRejection", complain);
 });
 
-/** Makes `count` calls of all kinds, a few of them at once. */
+/** Makes `count` calls of all kinds, a few of them at once. The sessions of the last group are destroyed now and then. */
 async function callALot(prefix: string, count: number, groups: readonly Callers[]): Promise<void> {
   const types = ["http1", "http2", "module", "churn"];
   let next = 0;
@@ -96,7 +100,7 @@ async function callALot(prefix: string, count: number, groups: readonly Callers[
     for (;;) {
       const index = next++;
       if (index >= count) return;
-      const callers = groups[index % groups.length] as Callers;
+      const callers = groups[index % (groups.length - 1)] as Callers;
       const base = `/services/${types[(index >> 2) % types.length]}/any`;
       const site: CallSite = { callers, base, headers, id: `${prefix}-${index}`, sightings };
       await (index % 500 === 499
@@ -141,6 +145,8 @@ async function changePluginsUntil(over: () => boolean): Promise<number> {
       limits: { drainMs: 500 },
     });
     await platform.removePlugin(third.runtimeId, { limits: { graceMs: 0, drainMs: 500 } });
+    // All of that goes on in memory, without a turn of the event loop in between.
+    await new Promise((resolve) => setImmediate(resolve));
   }
   return rounds;
 }
@@ -175,6 +181,7 @@ test("after ten thousand calls that ended in every way nothing is left of them",
           watchers: 0,
           inFlight: 0,
         });
+        expect(now.TCPSocketWrap).toBeUndefined();
         if (expected !== undefined) expect(now).toEqual(expected);
         return now;
       },
@@ -183,6 +190,7 @@ test("after ten thousand calls that ended in every way nothing is left of them",
 
   await round("warm-up", 1_000);
   const before = await settled();
+  const heapBefore = heapBytes();
   await round("first", 5_000);
   await settled(before);
   const heapAfterFirst = heapBytes();
@@ -190,6 +198,10 @@ test("after ten thousand calls that ended in every way nothing is left of them",
   await settled(before);
   const heapAfterSecond = heapBytes();
 
+  console.info(
+    `heap: ${[heapBefore, heapAfterFirst, heapAfterSecond].map((bytes) => (bytes / mebibyte).toFixed(2)).join(", ")} MiB`,
+  );
+  expect(heapAfterFirst - heapBefore).toBeLessThan(4 * mebibyte);
   expect(heapAfterSecond - heapAfterFirst).toBeLessThan(2 * mebibyte);
   expect(complaints).toEqual([]);
 }, 90_000);

@@ -45,6 +45,12 @@ export class DocRunner {
     const folder = await mkdtemp(join(build, "document-"));
     await cp(join(root, "examples", "gen"), join(folder, "gen"), { recursive: true });
     await symlink(join(root, "scripts"), join(folder, "scripts"), "junction");
+    // Where npm would put the package's commands.
+    for (const command of ["cph", "connect-plugin-host"]) {
+      const main = join(build, "src", "cli", "main.js");
+      await mkdir(join(folder, "bin"), { recursive: true });
+      await writeFile(join(folder, "bin", command), `#!/bin/sh\nexec node "${main}" "$@"\n`, { mode: 0o755 });
+    }
     return new DocRunner(name, folder);
   }
 
@@ -103,7 +109,7 @@ export class DocRunner {
     const { HOST_URL: _url, PORT: _port, ...env } = process.env;
     const child = spawn(command, [...parameters], {
       cwd: this.#folder,
-      env: { ...env, NO_COLOR: "1", npm_config_yes: "false" },
+      env: { ...env, PATH: `${join(this.#folder, "bin")}:${env.PATH}`, NO_COLOR: "1", npm_config_yes: "false" },
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
     });

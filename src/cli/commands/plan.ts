@@ -4,7 +4,7 @@ import { type PlanRequestSchema, PlanResponseSchema } from "../../gen/connectplu
 import { CliError } from "../cli-error.js";
 import type { CliContext } from "../context.js";
 import { exitCodes } from "../exit-codes.js";
-import { impactText } from "../impact-text.js";
+import { impactText, labelled } from "../impact-text.js";
 import { type DeclarationOptions, readDeclaration, withDeclaration } from "../plugin-options.js";
 import { askTimeoutMs, HostSession, type SessionOptions, withSession } from "../session.js";
 import { oneLine } from "../text.js";
@@ -17,12 +17,13 @@ export function planCommand(context: CliContext): Command {
     const answer = await session.ask((client) => client.plan(request, { timeoutMs: askTimeoutMs }));
     const { steps, impact, problems } = answer;
     session.print(PlanResponseSchema, answer, () => {
-      const { red, green } = context.style;
+      const { red } = context.style;
       const verdict =
         problems.length === 0
-          ? green("nothing speaks against it\n")
-          : problems.map((problem) => `${red("problem")}  ${oneLine(problem)}\n`).join("");
-      return `steps  ${steps.join(", ")}\n${impact === undefined ? "" : impactText(impact)}${verdict}`;
+          ? [`${labelled("problems")}none\n`]
+          : problems.map((problem) => `${red(labelled("problem"))}${oneLine(problem)}\n`);
+      const who = impact === undefined ? "" : impactText(impact);
+      return `${labelled("steps")}${steps.join(", ")}\n${who}${verdict.join("")}`;
     });
     if (problems.length > 0) context.endWith(exitCodes.precondition);
   };

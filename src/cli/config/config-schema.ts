@@ -41,7 +41,10 @@ const plugin = z
     endpoint: text.exactOptional().describe("A program that runs already: http://host:port or unix:/path"),
     command: text.exactOptional().describe("A program to start: a path, or a name that is looked up in PATH"),
     args: z.array(z.string()).exactOptional().describe("Arguments of `command`"),
-    env: z.record(text, z.string()).exactOptional().describe("Variables for `command`, beside those that the host sets"),
+    env: z
+      .record(text, z.string())
+      .exactOptional()
+      .describe("Variables for `command`, beside those that the host sets"),
     cwd: text
       .exactOptional()
       .describe("Working directory of `command`, seen from the file's folder, which it is if left out"),
@@ -101,13 +104,20 @@ export const configSchema = z
   .strictObject({
     $schema: z.string().exactOptional().describe("For editors; not read"),
     listen: listen.exactOptional(),
-    publicUrl: text.exactOptional().describe("Where plugins and callers reach the host if that is not where it listens"),
+    publicUrl: text
+      .exactOptional()
+      .describe("Where plugins and callers reach the host if that is not where it listens"),
     adminToken: text.exactOptional().describe("Turns the admin service on, for whoever sends this token"),
-    adminSocket: text.exactOptional().describe("Path of a Unix socket for the admin service, which needs no token there"),
+    adminSocket: text
+      .exactOptional()
+      .describe("Path of a Unix socket for the admin service, which needs no token there"),
     joinToken: text.exactOptional().describe("Admits plugins that register by themselves"),
     allowOpenAdmission: z.boolean().exactOptional().describe("Admit anyone who reaches the host, also beyond loopback"),
     baseUrls: z.enum(["peer-or-loopback", "any"]).exactOptional().describe("Where self-registered plugins may listen"),
-    magicCookie: z.strictObject({ key: text, value: text }).exactOptional().describe("The handshake's cookie; no secret"),
+    magicCookie: z
+      .strictObject({ key: text, value: text })
+      .exactOptional()
+      .describe("The handshake's cookie; no secret"),
     appProtocolVersion: whole(0).exactOptional().describe("Version of the protocol between plugins and host program"),
     tokenTtlMs: ms("How long a token lives after the last proof of life").exactOptional(),
     stopBudgetMs: ms("How long stopping may take").exactOptional(),

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { CliError } from "../cli-error.js";
-import { exitCodes } from "../exit-codes.js";
+import { CliError, type CliErrorDetails } from "../cli-error.js";
+import { type ExitCode, exitCodes } from "../exit-codes.js";
 import { ConfigDocument, type ConfigProblem, fieldPath } from "./config-document.js";
 import { configSchema, type HostConfig } from "./config-schema.js";
 import { explainIssue } from "./explain-issue.js";
@@ -12,7 +12,7 @@ export interface LoadedConfig {
   /** From where paths in it are seen. */
   readonly folder: string;
   /** An error at a field such as `health.intervalMs`, with its place in the file. */
-  errorAt(field: string, message: string): CliError;
+  errorAt(field: string, message: string, exitCode?: ExitCode, details?: CliErrorDetails): CliError;
 }
 
 /** Reads and checks a configuration file. @throws CliError `usage` that says what is wrong on which line */
@@ -35,7 +35,8 @@ export async function readConfig(
   return {
     config,
     folder: path.dirname(location),
-    errorAt: (field, message) => configError(file, [document.problemAt(fieldPath(field), message)]),
+    errorAt: (field, message, exitCode, details) =>
+      configError(file, [document.problemAt(fieldPath(field), message)], exitCode, details),
   };
 }
 
@@ -56,10 +57,15 @@ function checkConfig(document: ConfigDocument, file: string): HostConfig {
   );
 }
 
-function configError(file: string, problems: readonly ConfigProblem[]): CliError {
+function configError(
+  file: string,
+  problems: readonly ConfigProblem[],
+  exitCode: ExitCode = exitCodes.usage,
+  details?: CliErrorDetails,
+): CliError {
   const lines = problems.map(
     ({ line, column, field, message }) =>
       `${file}:${line}:${column}: ${field === "" ? message : `${field} ${message}`}`,
   );
-  return new CliError(exitCodes.usage, lines.join("\n"));
+  return new CliError(exitCode, lines.join("\n"), details);
 }

@@ -1,5 +1,5 @@
 import path from "node:path";
-import { importPlugin, type Platform, PluginHostError, type PluginSpec } from "../../index.js";
+import { type HostedModule, importPlugin, type Platform, PluginHostError, type PluginSpec } from "../../index.js";
 import type { ServeSettings } from "./serve-settings.js";
 
 type ConfiguredPlugin = ServeSettings["plugins"][number];
@@ -11,17 +11,20 @@ export async function addConfiguredPlugins(
   signal: AbortSignal,
 ): Promise<void> {
   const { plugins, folder } = settings;
-  const specs = await Promise.all(
-    plugins.map((plugin, index) => naming(`plugins[${index}]`, () => toSpec(plugin, folder, signal))),
-  );
+  const specs = await Promise.all(plugins.map((plugin, index) => toSpec(plugin, folder, signal, index)));
   await platform.addPlugins(specs);
 }
 
-async function toSpec(plugin: ConfiguredPlugin, folder: string, signal: AbortSignal): Promise<PluginSpec> {
+async function toSpec(
+  plugin: ConfiguredPlugin,
+  folder: string,
+  signal: AbortSignal,
+  index: number,
+): Promise<PluginSpec> {
   const { endpoint, command, args, env, cwd, onHostExit, module, declares, limits } = plugin;
   const common = { signal, ...given({ declares, limits }) };
   if (endpoint !== undefined) return { ...common, endpoint };
-  if (module !== undefined) return { ...common, module: await importPlugin(module, folder) };
+  if (module !== undefined) return { ...common, module: await load(module, folder, index) };
   // The schema has seen that there is one of the three.
   return {
     ...common,
@@ -35,18 +38,12 @@ async function toSpec(plugin: ConfiguredPlugin, folder: string, signal: AbortSig
 const given = <T extends object>(values: T): { [Name in keyof T]?: Exclude<T[Name], undefined> } =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
 
-/** An error about one plugin names which one of the file it is. */
-async function naming<T>(where: string, run: () => Promise<T>): Promise<T> {
+/** As all errors of a set do, this one says which of the set it is. */
+async function load(module: string, folder: string, index: number): Promise<HostedModule> {
   try {
-    return await run();
+    return await importPlugin(module, folder);
   } catch (error) {
     if (!(error instanceof PluginHostError)) throw error;
-    const { code, message, step, details } = error;
-    throw new PluginHostError(code, `${where}: ${message}`, {
-      field: where,
-      details,
-      cause: error,
-      ...given({ step }),
-    });
+    throw new PluginHostError(error.code, error.message, { details: { index }, cause: error });
   }
 }

@@ -1,7 +1,7 @@
 import type { JsonObject } from "@bufbuild/protobuf";
 import type { Platform, PlatformEvents } from "../../index.js";
 import type { CliEnvironment } from "../environment.js";
-import { eventLine } from "../event-text.js";
+import { clockText, eventLine } from "../event-text.js";
 import { oneLine, styleFor } from "../text.js";
 
 /** How a host's log looks. */
@@ -12,7 +12,7 @@ export interface HostLogOptions {
   readonly isVerbose: boolean;
 }
 
-const always = ["plugin-added", "plugin-removed", "plugin-replaced", "health", "output", "warning"] as const;
+const always = ["plugin-added", "plugin-removed", "plugin-replaced", "output", "warning"] as const;
 const onlyVerbose = ["registered", "unregistered", "call"] as const;
 
 /** Writes what happens in a host to stderr, one line for each event. */
@@ -32,6 +32,11 @@ export class HostLog {
     const follow = (name: keyof PlatformEvents): unknown => platform.on(name, (details) => this.#event(name, details));
     for (const name of always) follow(name);
     if (this.#isVerbose) for (const name of onlyVerbose) follow(name);
+    platform.on("health", (event) => {
+      const { health, before } = event;
+      const isNews = health.state !== before.state || health.reason !== before.reason;
+      if (isNews || this.#isVerbose) this.#event("health", event);
+    });
     platform.on("step", (step) => {
       if (this.#isVerbose || step.state === "failed") this.#event("step", step);
     });
@@ -39,11 +44,10 @@ export class HostLog {
 
   /** A line of the command's own. */
   say(message: string): void {
-    const {
-      environment: { stderr },
-    } = { environment: this.#environment };
-    if (this.#isJson) this.#writeJson("note", { message });
-    else stderr.write(`${oneLine(message)}\n`);
+    if (this.#isJson) return this.#writeJson("note", { message });
+    const { stderr, variables, now } = this.#environment;
+    const { dim } = styleFor(stderr.isTerminal, variables);
+    stderr.write(`${dim(clockText(now()))} ${oneLine(message)}\n`);
   }
 
   #event(name: string, event: object): void {

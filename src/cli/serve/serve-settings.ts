@@ -6,6 +6,7 @@ import { type LoadedConfig, readConfig } from "../config/read-config.js";
 import type { CliEnvironment } from "../environment.js";
 import { exitCodes } from "../exit-codes.js";
 import { hostVariables } from "../host-address.js";
+import { exitCodeFor, hintFor } from "../host-error-codes.js";
 import { listenForm, parseListen } from "../listen-address.js";
 import { readExpose, type ServeOptions } from "./serve-options.js";
 
@@ -18,8 +19,8 @@ export interface ServeSettings {
   readonly plugins: NonNullable<HostConfig["plugins"]>;
   /** From where modules and programs are looked for. */
   readonly folder: string;
-  /** An error of the host about one of these settings, with its place in the file if it stands there. */
-  explain(error: PluginHostError): unknown;
+  /** An error of the host about one of these settings, with its place in the file; undefined if it is not about the file. */
+  explain(error: PluginHostError): CliError | undefined;
 }
 
 /** Puts the settings together. @throws CliError `usage` */
@@ -65,10 +66,16 @@ function readListen(text: string, folder: string): ListenTarget {
 const withoutUndefined = (values: Readonly<Record<string, unknown>>): object =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 
-function explain(error: PluginHostError, loaded: LoadedConfig | undefined): unknown {
-  const { field, message } = error;
-  if (loaded === undefined || field === undefined || error.code !== "INVALID_ARGUMENT") return error;
+function explain(error: PluginHostError, loaded: LoadedConfig | undefined): CliError | undefined {
+  const { code, field, step, message, details } = error;
+  if (loaded === undefined) return undefined;
+  // An error of a set of plugins says which one it is about.
+  if (typeof details.index === "number") {
+    const more = { hostCode: code, step, hint: hintFor(code) };
+    return loaded.errorAt(`plugins[${details.index}]`, `failed: ${message}`, exitCodeFor(code), more);
+  }
+  if (field === undefined || code !== "INVALID_ARGUMENT") return undefined;
   const [first = ""] = field.split(/[.[]/);
-  if (!Object.hasOwn(loaded.config, first)) return error;
+  if (!Object.hasOwn(loaded.config, first)) return undefined;
   return loaded.errorAt(field, message.startsWith(field) ? message.slice(field.length).trimStart() : message);
 }

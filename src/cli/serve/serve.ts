@@ -121,7 +121,7 @@ function explained<T>(settings: ServeSettings, run: () => T): T {
 function toCliError(error: unknown, settings: ServeSettings): unknown {
   if (error instanceof PluginHostError) {
     const known = settings.explain(error);
-    if (known instanceof CliError) return known;
+    if (known !== undefined) return known;
     const { code: hostCode, step, message } = error;
     return new CliError(exitCodeFor(hostCode) ?? exitCodes.failed, message, {
       hostCode,

@@ -100,3 +100,18 @@ test("a write that waits for the reader fails when the reader goes", async () =>
   other.destroy();
   expect(await failed).toMatchObject({ code: "ECONNRESET" });
 });
+
+test("two ends that always answer each other leave turns of the event loop to others", async () => {
+  const [one, other] = connectInMemory();
+  let answers = 0;
+  other.on("data", (chunk: Buffer) => other.write(chunk));
+  one.on("data", (chunk: Buffer) => {
+    answers += 1;
+    if (answers < 10_000) one.write(chunk);
+  });
+  one.write("a");
+  await new Promise((resolve) => setImmediate(resolve));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(answers).toBeLessThan(10_000);
+  one.destroy();
+});

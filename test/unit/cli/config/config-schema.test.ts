@@ -1,0 +1,27 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, expectTypeOf, test } from "vitest";
+import { configJsonSchema, configSchema, type HostConfig } from "../../../../src/cli/config/config-schema.js";
+import type { HealthOptions, PlatformOptions, PluginSpec } from "../../../../src/index.js";
+import { resolveLimits } from "../../../../src/options.js";
+
+const fileText = (path: string) => readFileSync(fileURLToPath(new URL(`../../../../${path}`, import.meta.url)), "utf8");
+
+test("the JSON schema for editors is that of the code", () => {
+  const written = JSON.parse(fileText("docs/reference/configuration.schema.json"));
+  expect(written, "write it again: node scripts/config-schema.mjs").toEqual(configJsonSchema());
+});
+
+test("the reference names every setting", () => {
+  const reference = fileText("docs/reference/configuration.md");
+  const settings = Object.keys(configSchema.shape).filter((name) => name !== "$schema");
+  for (const name of settings) expect(reference).toContain(`\`${name}\``);
+  for (const name of Object.keys(resolveLimits("limits"))) expect(reference).toContain(`\`${name}\``);
+});
+
+test("settings have the names and types of the library's options", () => {
+  type Same = Omit<HostConfig, "$schema" | "listen" | "adminSocket" | "selection" | "ingress" | "plugins">;
+  expectTypeOf<Same>().toExtend<PlatformOptions>();
+  expectTypeOf<keyof NonNullable<HostConfig["health"]>>().toEqualTypeOf<keyof HealthOptions>();
+  expectTypeOf<keyof NonNullable<HostConfig["limits"]>>().toEqualTypeOf<keyof NonNullable<PluginSpec["limits"]>>();
+});
