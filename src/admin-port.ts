@@ -10,12 +10,27 @@ import { planOperation } from "./plan.js";
 import { type PluginSource, toStartSpec } from "./plugin-source.js";
 import { viewOf } from "./plugin-view.js";
 import { type SelectionStrategy, selectionStrategyNames } from "./registry/selection/selector.js";
-import type { AdminPort, AdminSpec } from "./rpc/admin-service.js";
+import type { ServiceListing } from "./registry/service-registry.js";
+import type { AdminPort, AdminServiceListing, AdminSpec } from "./rpc/admin-service.js";
 import type { AdminSource } from "./rpc/admin-wire.js";
 
 /** What operators may do with a host, in terms of its parts. */
 export function createAdminPort(host: Host): AdminPort {
   const { lifecycle, directory, registry, graph } = host;
+  const toListing = ({ type, providers }: ServiceListing): AdminServiceListing => {
+    const strategy = registry.selectionStrategy(type, "discover");
+    return {
+      type,
+      strategy: typeof strategy === "function" ? "custom" : strategy,
+      providers: providers.map(({ provider: { registration }, state, reason }) => ({
+        runtimeId: registration.runtimeId,
+        version: registration.version,
+        path: registration.path,
+        state,
+        reason,
+      })),
+    };
+  };
   return {
     addPlugin: (spec) =>
       withTimeout(host, spec, async (signal) => viewOf(await lifecycle.add(await toSpec(host, spec), signal))),
@@ -33,20 +48,10 @@ export function createAdminPort(host: Host): AdminPort {
     plugin: (runtimeId) => viewOf(directory.committed(runtimeId)),
     plugins: () => host.visiblePlugins().map(viewOf),
     services: () =>
-      registry.services().map(({ type, providers }) => {
-        const strategy = registry.selectionStrategy(type, "discover");
-        return {
-          type,
-          strategy: typeof strategy === "function" ? "custom" : strategy,
-          providers: providers.map(({ provider: { registration }, state, reason }) => ({
-            runtimeId: registration.runtimeId,
-            version: registration.version,
-            path: registration.path,
-            state,
-            reason,
-          })),
-        };
-      }),
+      registry
+        .services()
+        .map(toListing)
+        .sort((a, b) => (a.type < b.type ? -1 : 1)),
     startupLevels: () => graph.startupLevels(),
     impact: (runtimeId) => graph.impact(directory.committed(runtimeId).runtimeId),
     plan: (operation) => {
@@ -97,14 +102,22 @@ async function withTimeout<T>(host: Host, spec: AdminSpec, run: (signal: AbortSi
   const onGone = (): void => end.abort(spec.signal.reason);
   if (spec.signal.aborted) onGone();
   else spec.signal.addEventListener("abort", onGone, { once: true });
+  let isOver = false;
   let timer: Timer | undefined;
   const { timeoutMs } = spec;
   if (timeoutMs !== undefined) {
-    const over = (): void => end.abort(new PluginHostError("STEP_TIMEOUT", `not done within ${timeoutMs} ms`));
+    const over = (): void => {
+      isOver = true;
+      end.abort(new Error(`${timeoutMs} ms were over`));
+    };
     timer = host.clock.after(timeoutMs, over);
   }
   try {
     return await run(end.signal);
+  } catch (error) {
+    if (!isOver || !(error instanceof PluginHostError) || error.code !== "OPERATION_ABORTED") throw error;
+    const step = error.step === undefined ? {} : { step: error.step };
+    throw new PluginHostError("STEP_TIMEOUT", `not done within ${timeoutMs} ms`, { ...step, cause: error });
   } finally {
     timer?.cancel();
     spec.signal.removeEventListener("abort", onGone);

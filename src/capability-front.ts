@@ -24,7 +24,8 @@ const pathPattern = /^\/capabilities\/([^/?]+)\/([^/?]+)((?:\/[^?]*)?(?:\?.*)?)$
 const noPrefix = { launchNonce: undefined, joinToken: undefined, target: "/" };
 
 /** Whether a request is for a capability, by its path `/capabilities/…`. */
-export const isCapabilityPath = (target: string): boolean => /^\/capabilities(?:[/?]|$)/.test(target);
+export const isCapabilityPath = (target: string): boolean =>
+  target.startsWith("/capabilities") && /^(?:[/?]|$)/.test(target.slice("/capabilities".length));
 
 /** A broker whose grants end with the identities of their owners. */
 export const createBroker = (

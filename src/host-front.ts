@@ -107,6 +107,7 @@ export class HostFront {
     if (match === undefined) return refuseUpgrade(socket, 404, "nothing is served there");
     const user = await this.#parts.ingress.admit(match.ingress, head);
     if ("code" in user) return refuseUpgrade(socket, user.httpStatus, user.reason);
+    if (this.#parts.notReady() !== undefined) return refuseUpgrade(socket, 503, stoppingReason);
     const target = targetOf(match.ingress.type, "any", match.restAndQuery);
     await router.handleUpgrade(req, socket, early, connection, user, target);
   }
@@ -142,6 +143,9 @@ export class HostFront {
   async #enter(exchange: ServerExchange, { ingress, restAndQuery }: IngressMatch): Promise<void> {
     const user = await this.#parts.ingress.admit(ingress, exchange.head);
     if ("code" in user) return refuse(exchange, user.code, user.httpStatus, user.reason);
+    // While it stops, providers go one after the other: their users must not be told that they were never there.
+    if (this.#parts.notReady() !== undefined)
+      return refuse(exchange, "unavailable", 503, stoppingReason, stoppingRetryMs);
     this.#parts.router.forwardTo(exchange, user, ingress.type, "any", restAndQuery);
   }
 
@@ -173,8 +177,17 @@ function pathOf(target: string): string {
   return query === -1 ? target : target.slice(0, query);
 }
 
-function refuse(exchange: ServerExchange, code: ConnectCode, httpStatus: number, reason: string): void {
-  sendError(exchange, detectProtocol(exchange.head), { code, httpStatus, reason, retryAfterMs: undefined });
+const stoppingReason = "the host is stopping; try again when it is back";
+const stoppingRetryMs = 1_000;
+
+function refuse(
+  exchange: ServerExchange,
+  code: ConnectCode,
+  httpStatus: number,
+  reason: string,
+  retryAfterMs?: number,
+): void {
+  sendError(exchange, detectProtocol(exchange.head), { code, httpStatus, reason, retryAfterMs });
 }
 
 /** How a request is refused whose `Host` or `Origin` is not accepted. */

@@ -2,7 +2,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { cores, runPinned } from "./processes.mjs";
+import { cores, cpuMs, runPinned } from "./processes.mjs";
 
 const text = (value) => JSON.stringify(value);
 
@@ -36,3 +36,16 @@ export async function h2load({ url, headers, bodyFile, seconds, connections = 4,
   }
   return Number(/finished in [^,]+, ([\d.]+) req\/s/.exec(output)[1]);
 }
+
+/**
+ * Runs a load and also tells what it costs the program that takes it: on a machine that others use at the same time the
+ * processor time of a request says more than the rate.
+ *
+ * @param costs gets the microseconds of each run, by name
+ */
+export const withCosts = (costs, name, pid, seconds, load) => async () => {
+  const before = cpuMs(pid);
+  const rate = await load();
+  costs[name] = [...(costs[name] ?? []), ((cpuMs(pid) - before) * 1_000) / (rate * seconds)];
+  return rate;
+};

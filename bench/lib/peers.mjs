@@ -23,7 +23,7 @@ events { worker_connections 1024; }
 http { access_log off; keepalive_requests 100000000; ${temporary} ${upstream} ${server} }
 `,
   );
-  await programs.server(core, "nginx", ["-c", file, "-e", join(folder, "error.log")], port);
+  return programs.server(core, "nginx", ["-c", file, "-e", join(folder, "error.log")], port);
 }
 
 /** Answers POSTs from memory, and says in a field who the caller is said to be. */
@@ -75,5 +75,5 @@ backend providers
  server provider 127.0.0.1:${providerPort} ${protocol}
 `,
   );
-  await programs.server(cores.measured, "haproxy", ["-f", file], port);
+  return programs.server(cores.measured, "haproxy", ["-f", file], port);
 }

@@ -1,5 +1,6 @@
 // Programs of a benchmark, pinned to a core, and stopped with it.
 import { spawn, spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** What is measured runs on the first core, what calls it and what it calls on the second. */
@@ -29,17 +30,18 @@ export function runPinned(core, command, args, env = {}) {
 export class Programs {
   #children = [];
 
-  /** Starts a program of `programs/`; resolves with the JSON line that it prints when it is ready. */
+  /** Starts a program of `programs/`; resolves with its `pid` and the JSON line that it prints when it is ready. */
   async node(core, name, options = {}) {
     const flags = process.env.BENCH_NODE_FLAGS?.split(" ") ?? [];
     const child = this.#spawn(core, process.execPath, [...flags, program(name), JSON.stringify(options)]);
-    return JSON.parse(await firstLine(child));
+    return { pid: child.pid, ...JSON.parse(await firstLine(child)) };
   }
 
-  /** Starts a server that says nothing; resolves when it answers on its port. */
+  /** Starts a server that says nothing; resolves with its `pid` when it answers on its port. */
   async server(core, command, args, port) {
     const child = this.#spawn(core, command, args);
     await answers(port, child);
+    return { pid: child.pid };
   }
 
   async stop() {
@@ -74,6 +76,14 @@ function firstLine(child) {
       reject(new Error(`${child.spawnargs.join(" ")} ended with ${code} before it was ready`)),
     );
   });
+}
+
+/** Milliseconds of processor time that a process and its children have used. Counted in steps of 10. */
+export function cpuMs(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1).split(" ");
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8").trim();
+  const own = (Number(fields[11]) + Number(fields[12])) * 10;
+  return children === "" ? own : children.split(" ").reduce((sum, child) => sum + cpuMs(child), own);
 }
 
 /** Dials until somebody listens. */

@@ -65,6 +65,8 @@ export async function run({ rounds, seconds }) {
     writeFileSync(bodyFile, body);
     const headers = { ...type, ...caller.headers };
     const measure = (url) => () => h2load({ url, headers, bodyFile, seconds });
+    // Programs on node are slow until their code is compiled.
+    for (const name of ["direct", "router"]) await measure(urls[name])();
     const rates = await alternate(
       rounds,
       Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, measure(url)])),

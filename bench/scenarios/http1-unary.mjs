@@ -1,9 +1,9 @@
 // One POST of 25 bytes at a time on each of 32 connections, through the router and through its peers.
 import assert from "node:assert/strict";
-import { wrk } from "../lib/load.mjs";
+import { withCosts, wrk } from "../lib/load.mjs";
 import { haproxy, nginxHttp1, nginxProvider } from "../lib/peers.mjs";
 import { cores, freePorts, Programs } from "../lib/processes.mjs";
-import { alternate } from "../lib/statistics.mjs";
+import { alternate, median } from "../lib/statistics.mjs";
 
 export const title = "HTTP/1.1 unary through the router, 32 connections";
 export const tools = ["wrk", "nginx", "haproxy"];
@@ -23,8 +23,8 @@ export async function run({ rounds, seconds }) {
   try {
     const [providerPort, nginxPort, haproxyPort] = await freePorts(3);
     await nginxProvider(programs, providerPort, body);
-    await nginxHttp1(programs, nginxPort, providerPort);
-    await haproxy(programs, haproxyPort, providerPort);
+    const nginx = await nginxHttp1(programs, nginxPort, providerPort);
+    const haproxyServer = await haproxy(programs, haproxyPort, providerPort);
     const proxy = await programs.node(cores.measured, "http-proxy", { providerPort });
     const router = await programs.node(cores.measured, "router", { providerPort, protocols: "h1" });
     const { caller, providerId } = router;
@@ -47,19 +47,40 @@ export async function run({ rounds, seconds }) {
     assert.equal(refused.status, 401);
     const headers = { ...type, ...caller.headers };
     const measure = (url) => () => wrk({ url, headers, body, seconds });
-    await wrk({ url: urls.router, headers, body, seconds: 1 });
+    const pids = { router: router.pid, "http-proxy-3": proxy.pid, nginx: nginx.pid, haproxy: haproxyServer.pid };
+    const costs = {};
+    // Programs on node are slow until their code is compiled.
+    for (const name of ["router", "http-proxy-3"]) await wrk({ url: urls[name], headers, body, seconds: 4 });
     const rates = await alternate(
       rounds,
-      Object.fromEntries(Object.entries(urls).map(([name, url]) => [name, measure(url)])),
+      Object.fromEntries(
+        Object.entries(urls).map(([name, url]) => [
+          name,
+          pids[name] === undefined ? measure(url) : withCosts(costs, name, pids[name], seconds, measure(url)),
+        ]),
+      ),
     );
     const against = (peer) => rates.router.median / rates[peer].median;
     return {
-      unit: "requests/s",
-      values: rates,
+      unit: "",
+      values: {
+        ...Object.fromEntries(Object.entries(rates).map(([name, rate]) => [`requests/s, ${name}`, rate])),
+        ...Object.fromEntries(
+          Object.entries(costs).map(([name, values]) => [
+            `CPU µs a request, ${name}`,
+            { median: median(values), values },
+          ]),
+        ),
+      },
       ratios: [
         { name: "router / http-proxy-3", ratio: against("http-proxy-3"), atLeast: 2 },
         { name: "router / nginx", ratio: against("nginx"), atLeast: 0.65 },
         { name: "router / haproxy", ratio: against("haproxy") },
+        {
+          name: "CPU of http-proxy-3 / CPU of the router",
+          ratio: median(costs["http-proxy-3"]) / median(costs.router),
+        },
+        { name: "CPU of nginx / CPU of the router", ratio: median(costs.nginx) / median(costs.router) },
         { name: "router / direct", ratio: against("direct") },
       ],
     };

@@ -37,8 +37,10 @@ export class HealthMonitor {
     this.#poller.pollNow();
   }
 
+  /** A report that a poll contradicts brings another poll at once: the plugin may have recovered since. */
   report(verdict: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): void {
     this.#tracker.report(verdict, reason, unavailableDependencies);
+    if (this.#tracker.pollDisagrees) this.#poller?.pollAfresh();
   }
 
   callAnswered(): void {

@@ -24,6 +24,7 @@ export class HealthPoller {
   readonly #options: HealthPollerOptions;
   #next: Timer | undefined;
   #running: AbortController | undefined;
+  #isAskedAgain = false;
   #failures = 0;
   #closed = false;
 
@@ -37,6 +38,12 @@ export class HealthPoller {
     this.#next?.cancel();
     this.#next = undefined;
     void this.#pollOnce();
+  }
+
+  /** As `pollNow`, and once more after a poll that is under way, whose answer may be older than the reason to ask. */
+  pollAfresh(): void {
+    if (this.#running !== undefined) this.#isAskedAgain = true;
+    else this.pollNow();
   }
 
   /** Ends the polling, also a poll under way. Idempotent. */
@@ -60,7 +67,8 @@ export class HealthPoller {
     this.#running = undefined;
     if (this.#closed) return;
     this.#failures = result.kind === "failed" ? this.#failures + 1 : 0;
-    this.#next = this.#options.clock.after(this.#delayMs(), () => this.pollNow());
+    this.#next = this.#options.clock.after(this.#isAskedAgain ? 0 : this.#delayMs(), () => this.pollNow());
+    this.#isAskedAgain = false;
     this.#options.onResult(result);
   }
 

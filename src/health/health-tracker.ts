@@ -30,6 +30,7 @@ export class HealthTracker {
   readonly #createdAt: number;
   #pollFailures = 0;
   #pollSuccesses = 0;
+  #fellByFailures = false;
   #trafficFailures = 0;
   #ejections = 0;
   #ejection: Timer | undefined;
@@ -45,24 +46,33 @@ export class HealthTracker {
     return this.#current;
   }
 
+  /** Whether the last poll was worse than the plugin's own report. */
+  get pollDisagrees(): boolean {
+    const { polled, reported } = this.#opinions;
+    return polled !== undefined && polled.verdict !== "healthy" && polled.verdict !== reported?.verdict;
+  }
+
   /** The plugin says so itself. The last report counts until the next one. */
   report(verdict: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): void {
     this.#unavailableDependencies = [...unavailableDependencies];
     this.#set({ ...this.#opinions, reported: { verdict, reason } });
   }
 
-  /** A poll was answered. An answer that says degraded or unhealthy counts at once, a healthy one after `riseThreshold`. */
+  /**
+   * A poll was answered. What a plugin says of itself counts at once; only one that had stopped answering has to answer
+   * `riseThreshold` times first.
+   */
   pollAnswered(verdict: HealthVerdict, reason: string): void {
     this.#pollFailures = 0;
     if (verdict !== "healthy") {
       this.#pollSuccesses = 0;
+      this.#fellByFailures = false;
       this.#set({ ...this.#opinions, polled: { verdict, reason } });
       return;
     }
     this.#pollSuccesses += 1;
-    const before = this.#opinions.polled;
-    const rising = before !== undefined && before.verdict !== "healthy";
-    if (rising && this.#pollSuccesses < this.#options.riseThreshold) return;
+    if (this.#fellByFailures && this.#pollSuccesses < this.#options.riseThreshold) return;
+    this.#fellByFailures = false;
     this.#set({ ...this.#opinions, polled: { verdict, reason } });
   }
 
@@ -79,6 +89,7 @@ export class HealthTracker {
     if (starting && polled === undefined) return;
     this.#pollFailures += 1;
     if (this.#pollFailures < this.#options.fallThreshold) return;
+    this.#fellByFailures = true;
     this.#set({ ...this.#opinions, polled: { verdict: "unhealthy", reason } });
   }
 

@@ -26,3 +26,7 @@ export function headWithoutUpgrade(req: IncomingMessage): Buffer {
   if (kept.length > 0) lines.push(`Connection: ${kept.join(", ")}`);
   return Buffer.from(`${lines.join("\r\n")}\r\n\r\n`, "latin1");
 }
+
+/** Whether bytes of a body follow the head. */
+export const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;

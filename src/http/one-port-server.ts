@@ -9,7 +9,7 @@ import type { Principal } from "../model/principal.js";
 import { type BaseExchange, ignoreError } from "./base-exchange.js";
 import { detectProtocol } from "./detect-protocol.js";
 import type { ConnectionInfo, ExchangeHandler, ServerExchange } from "./exchange.js";
-import { asksForH2c, headWithoutUpgrade } from "./h2c-upgrade.js";
+import { asksForH2c, hasBody, headWithoutUpgrade } from "./h2c-upgrade.js";
 import { Http1Exchange } from "./http1-exchange.js";
 import { Http2Exchange } from "./http2-exchange.js";
 import { answerPlain, countAuthorities, countHosts, requestRefusal } from "./request-check.js";
@@ -148,7 +148,11 @@ class Server implements OnePortServer {
 
   #createHttp1(): http.Server {
     const { headersTimeoutMs, keepAliveTimeoutMs, maxHeaderBytes } = this.#limits;
+    // Newer versions of Node ask before they take a request for an upgrade; older ones hand over all of them, and what was
+    // none is put back. Node 26 keeps the body of what it hands over, so that cannot be put back.
+    const shouldUpgradeCallback = (req: IncomingMessage): boolean => this.#isUpgrade(req) || !hasBody(req);
     const server = http.createServer({
+      ...{ shouldUpgradeCallback },
       // Streams live as long as they like; what is limited is the time for a head.
       requestTimeout: 0,
       headersTimeout: headersTimeoutMs,
@@ -219,6 +223,8 @@ class Server implements OnePortServer {
   #serveRequest(req: IncomingMessage, res: ServerResponse, continueWanted: boolean): void {
     const connection = this.#connections.get(req.socket);
     if (connection === undefined) return void req.socket.destroy();
+    // Node reads nothing behind a request whose upgrade it was told to ignore.
+    if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false;
     const exchange = new Http1Exchange(req, res, { ...this.#exchangeOptions(connection), continueWanted });
     const expect = continueWanted ? undefined : req.headers.expect;
     this.#serve(connection, exchange, expect, countHosts(req.rawHeaders));
@@ -262,12 +268,17 @@ class Server implements OnePortServer {
     else connection.refuse(error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400);
   }
 
+  /** Whether a request for another protocol goes to the handler for upgrades, and is not served like any other. */
+  #isUpgrade(req: IncomingMessage): boolean {
+    return this.#options.onUpgrade !== undefined && !asksForH2c(req);
+  }
+
   #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
     const connection = this.#connections.get(socket);
     const { onUpgrade } = this.#options;
     // An upgrade sent behind a request that is still being answered cannot be served in order.
     if (connection === undefined || connection.exchanges.size > 0) return void socket.destroy();
-    if (onUpgrade === undefined || asksForH2c(req)) {
+    if (onUpgrade === undefined || !this.#isUpgrade(req)) {
       socket.pause();
       socket.unshift(Buffer.concat([headWithoutUpgrade(req), head]));
       this.#serveHttp1(socket);

@@ -22,7 +22,13 @@ function ask(
   headers: Record<string, string> = {},
 ): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
-    const options = { ...target, path, method: "POST", headers: { "content-type": "application/json", ...headers } };
+    const options = {
+      ...target,
+      path,
+      method: "POST",
+      agent: false,
+      headers: { "content-type": "application/json", ...headers },
+    };
     const request = http.request(options, (response) => {
       let text = "";
       response.setEncoding("utf8").on("data", (chunk: string) => {

@@ -1,10 +1,12 @@
-import { expect, onTestFinished, test } from "vitest";
+import { join } from "node:path";
+import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { appPlugin } from "../../examples/app/plugin.js";
 import { cachePlugin } from "../../examples/cache/plugin.js";
 import { App } from "../../examples/gen/app/v1/app_pb.js";
 import { Logger } from "../../examples/gen/logger/v1/logger_pb.js";
 import { loggerPlugin } from "../../examples/logger/plugin.js";
-import type { PluginView } from "../../src/index.js";
+import { buildExamples } from "../../scripts/example-build.mjs";
+import type { PluginSpec, PluginView } from "../../src/index.js";
 import { type DefinedPlugin, servePlugin } from "../../src/plugin/index.js";
 import { ContractHost } from "../support/contract-host.js";
 import { within } from "../support/http-server.js";
@@ -34,6 +36,28 @@ const inProcess: Deployment = {
   name: "in the host's process",
   startAll: (host) => host.platform.addPlugins(everybody.map((module) => ({ module }))),
   start: (host, module) => host.platform.addPlugin({ module }),
+  stop: removeIt,
+};
+
+let compiled = "";
+beforeAll(() => {
+  compiled = join(buildExamples(), "examples");
+}, 60_000);
+
+/** The example's own program. A set of programs is ordered by what is declared, so that says what the plugin would. */
+function programOf({ id, definition }: DefinedPlugin): PluginSpec {
+  const { version, provides, requires } = definition;
+  return {
+    command: process.execPath,
+    args: [join(compiled, id.replace("-plugin", ""), "main.js")],
+    declares: { selfId: id, selfVersion: version, provides, requires },
+  };
+}
+
+const launched: Deployment = {
+  name: "as child processes",
+  startAll: (host) => host.platform.addPlugins(everybody.map(programOf)),
+  start: (host, plugin) => host.platform.addPlugin(programOf(plugin)),
   stop: removeIt,
 };
 
@@ -84,7 +108,7 @@ async function linesFromCache(host: ContractHost, count: number): Promise<string
   }
 }
 
-test.each([inProcess, managed, selfRegistering()])(
+test.each([inProcess, launched, managed, selfRegistering()])(
   "$name, app calls cache, cache calls logger, and the cache degrades and recovers as the logger goes and returns",
   async (deployment) => {
     // Polls often, so that it soon shows that a program which has unregistered is gone.
@@ -121,7 +145,7 @@ test.each([inProcess, managed, selfRegistering()])(
   },
 );
 
-test.each([inProcess, managed])(
+test.each([inProcess, launched, managed])(
   "$name, startup order and impact follow the declared dependencies",
   async (deployment) => {
     await using host = await ContractHost.start();

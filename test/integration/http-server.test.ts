@@ -173,9 +173,14 @@ describe("one port for both versions", () => {
     };
     for (const onUpgrade of [undefined, refuse]) {
       await using server = await startServer({ handler: describeRequest, ...(onUpgrade && { onUpgrade }) });
-      const upgrade = `POST /up HTTP/1.1\r\n${host}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\nContent-Length: 3\r\n\r\nabc`;
-      const text = await exchangeBytes(server.connect("tcp"), upgrade + last);
-      expect([...text.matchAll(/"target":"([^"]+)"/g)].map(([, target]) => target)).toEqual(["/up", "/last"]);
+      const upgrade = `/up HTTP/1.1\r\n${host}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n`;
+      const targets = (text: string) => [...text.matchAll(/"target":"([^"]+)"/g)].map(([, target]) => target);
+      const bodyless = await exchangeBytes(server.connect("tcp"), `GET ${upgrade}\r\n${last}`);
+      expect(targets(bodyless)).toEqual(["/up", "/last"]);
+      const request = `POST ${upgrade}Content-Length: 3\r\n\r\nabc`;
+      const withBody = await exchangeBytes(server.connect("tcp"), request + last);
+      // Newer versions of Node read nothing behind it; the connection ends then, and the caller knows.
+      expect(targets(withBody)[0]).toBe("/up");
     }
   });
 

@@ -315,9 +315,11 @@ describe("a provider behind an exposed path", () => {
   });
 });
 
-/** A host that exposes an echo service of Connect at the root; its provider has a health service of its own. */
-async function exposeEcho(access: IngressOptions["access"] = "open") {
-  const host = await ContractHost.start({ ingress: [{ prefix: "/", type: "echo", access }] });
+/** A host that may expose an echo service of Connect at the root; its provider has a health service of its own. */
+async function exposeEcho({ isExposed = true } = {}) {
+  const host = await ContractHost.start({
+    ingress: isExposed ? [{ prefix: "/", type: "echo", access: "open" }] : [],
+  });
   onTestFinished(() => host[Symbol.asyncDispose]());
   const connect = connectHandler({
     routes: (router) => {
@@ -352,23 +354,26 @@ describe("a gRPC stub, which has no base path", () => {
     expect(health.status).toBe(2);
   });
 
-  test("reaches any provider by X-Plugin-Target, with the identity of a plugin", async () => {
-    const { host, owner } = await exposeEcho();
-    const caller = await host.join("app");
-    const say = (headers: Record<string, string>) =>
-      codeOrValue(host.client(Echo, { protocol: "gRPC", headers }).say({ text: "hi" }));
+  test.each([true, false])(
+    "reaches any provider by X-Plugin-Target, with the identity of a plugin, something exposed at the root: %s",
+    async (isExposed) => {
+      const { host, owner } = await exposeEcho({ isExposed });
+      const caller = await host.join("app");
+      const say = (headers: Record<string, string>) =>
+        codeOrValue(host.client(Echo, { protocol: "gRPC", headers }).say({ text: "hi" }));
 
-    expect(await say({ ...caller.headers, "x-plugin-target": "echo/any" })).toBe("exposed");
-    expect(await say({ ...caller.headers, "x-plugin-target": `echo/${owner.runtimeId}` })).toBe("exposed");
-    expect(await say({ ...caller.headers, "x-plugin-target": "other/any" })).toBe(Code.NotFound);
-    expect(await say({ ...caller.headers, "x-plugin-target": "echo" })).toBe(Code.InvalidArgument);
-    expect(await say({ "x-plugin-target": "echo/any" })).toBe(Code.Unauthenticated);
-    const health = host.client(Health, {
-      protocol: "gRPC",
-      headers: { ...caller.headers, "x-plugin-target": "echo/any" },
-    });
-    expect((await health.check({ service: "of the provider" })).status).toBe(2);
-  });
+      expect(await say({ ...caller.headers, "x-plugin-target": "echo/any" })).toBe("exposed");
+      expect(await say({ ...caller.headers, "x-plugin-target": `echo/${owner.runtimeId}` })).toBe("exposed");
+      expect(await say({ ...caller.headers, "x-plugin-target": "other/any" })).toBe(Code.NotFound);
+      expect(await say({ ...caller.headers, "x-plugin-target": "echo" })).toBe(Code.InvalidArgument);
+      expect(await say({ "x-plugin-target": "echo/any" })).toBe(Code.Unauthenticated);
+      const health = host.client(Health, {
+        protocol: "gRPC",
+        headers: { ...caller.headers, "x-plugin-target": "echo/any" },
+      });
+      expect((await health.check({ service: "of the provider" })).status).toBe(2);
+    },
+  );
 });
 
 const codeOrValue = (call: Promise<{ provider: string }>): Promise<Code | string> =>

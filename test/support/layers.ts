@@ -2,7 +2,18 @@
 export type Part = string;
 
 const foundation = ["errors", "internal", "model", "http", "link"];
-const domain = ["graph", "registry", "identity", "health", "router", "launch", "lifecycle", "store", "observe", "capabilities"];
+const domain = [
+  "graph",
+  "registry",
+  "identity",
+  "health",
+  "router",
+  "launch",
+  "lifecycle",
+  "store",
+  "observe",
+  "capabilities",
+];
 
 const alike = (parts: readonly Part[], allowed: readonly Part[]) => parts.map((part) => [part, allowed] as const);
 

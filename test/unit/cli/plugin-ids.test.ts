@@ -33,5 +33,5 @@ test.each([
     }
   })();
   expect(error).toMatchObject({ exitCode, message: expect.stringMatching(message) });
-  expect((error as { details: { hint: string } }).details.hint).toMatch(hint);
+  expect((error as unknown as { details: { hint: string } }).details.hint).toMatch(hint);
 });

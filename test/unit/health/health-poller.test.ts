@@ -92,6 +92,21 @@ test("asking for a poll while one is under way starts no second one", async () =
   expect(clock.delays()).toEqual([1_000]);
 });
 
+test("a poll asked for afresh follows one that is under way, whose answer may be too old", async () => {
+  const answers = [deferred<PollResult>(), deferred<PollResult>()];
+  const { poller, count, clock } = polled((_, i) => answers[i]?.promise ?? Promise.resolve(good));
+  poller.pollAfresh();
+  poller.pollAfresh();
+  expect(count()).toBe(1);
+  answers[0]?.resolve(good);
+  await settled();
+  clock.advance(0);
+  expect(count()).toBe(2);
+  answers[1]?.resolve(good);
+  await settled();
+  expect(clock.delays()).toEqual([1_000]);
+});
+
 test("close ends the polling, also a poll under way, whose result is dropped", async () => {
   let aborted = false;
   const { poller, results, clock } = polled(
@@ -139,6 +154,20 @@ test("a failed call brings the next poll at once, so that a dead plugin is found
   monitor.callFailed("reset");
   await settled();
   expect(monitor.current).toMatchObject({ state: "unhealthy", cause: "polled" });
+});
+
+test("a plugin that reports its recovery is healthy as soon as it says so when asked, not an interval later", async () => {
+  const { monitor } = monitored();
+  let answer: PollResult = { kind: "answered", verdict: "degraded", reason: "no logger" };
+  monitor.startPolling(async () => answer);
+  monitor.report("degraded", "no logger", ["logger"]);
+  await settled();
+  expect(monitor.current).toMatchObject({ state: "degraded" });
+  answer = good;
+  monitor.report("healthy", "", []);
+  expect(monitor.current).toMatchObject({ state: "degraded", cause: "polled" });
+  await settled();
+  expect(monitor.current).toMatchObject({ state: "healthy" });
 });
 
 test("a new poll takes the place of the one before", async () => {

@@ -110,13 +110,13 @@ test("a plugin rises after good polls in a row only", () => {
   expect(tracker.current.state).toBe("healthy");
 });
 
-test("an answer that says unhealthy counts at once, and rises like a failure", () => {
+test("what a plugin answers of itself counts at once, for worse and for better", () => {
   const { tracker } = tracked();
   tracker.pollAnswered("healthy", "");
   tracker.pollAnswered("unhealthy", "disk full");
   expect(tracker.current).toMatchObject({ state: "unhealthy", cause: "polled", reason: "disk full" });
-  tracker.pollAnswered("healthy", "");
-  expect(tracker.current.state).toBe("unhealthy");
+  tracker.pollAnswered("degraded", "disk nearly full");
+  expect(tracker.current).toMatchObject({ state: "degraded", cause: "polled" });
   tracker.pollAnswered("healthy", "");
   expect(tracker.current.state).toBe("healthy");
 });
