@@ -41,9 +41,11 @@ export class LogBuffer {
     this.#deliver();
   }
 
-  /** Tries to deliver what is left, then gives up on it. */
+  /** Delivers what is left if that takes no longer than a second. */
   async close(): Promise<void> {
-    if (this.#state !== "away") await this.#sending;
+    const limit = setTimeout(() => this.#stop.abort(), this.#state === "delivering" ? 1_000 : 0);
+    await this.#sending;
+    clearTimeout(limit);
     this.#stop.abort();
   }
 
@@ -54,6 +56,8 @@ export class LogBuffer {
   }
 
   async #sendAll(): Promise<void> {
+    // Lines that come meanwhile are no longer late: with steady traffic there may always be one.
+    let keptBack = this.#lines.length;
     for (let line = this.#lines[0]; line !== undefined; line = this.#lines[0]) {
       try {
         await this.#options.send(line, this.#stop.signal);
@@ -64,7 +68,13 @@ export class LogBuffer {
         return this.#options.onDegraded();
       }
       this.#lines.shift();
+      keptBack -= 1;
+      if (keptBack <= 0) this.#recovered();
     }
+    this.#recovered();
+  }
+
+  #recovered(): void {
     if (this.#state !== "failing") return;
     this.#state = "delivering";
     this.#options.onRecovered();
