@@ -11,16 +11,18 @@ import {
   offerCapability,
   type ServeGranted,
 } from "./capability-front.js";
+import { dependencyView } from "./dependency-view.js";
+import { describePlugin } from "./describe-plugin.js";
 import { PluginHostError } from "./errors.js";
 import { DependencyGraph } from "./graph/dependency-graph.js";
 import { projectGraph } from "./graph-projection.js";
 import { HealthMonitor } from "./health/health-monitor.js";
 import { HostFront } from "./host-front.js";
+import { joinProcedures } from "./host-procedures.js";
 import { HostServer } from "./host-server.js";
 import { createRouterView, createTrafficObserver } from "./host-view.js";
 import type { ServerExchange } from "./http/exchange.js";
 import type { ListenTarget } from "./http/one-port-server.js";
-import { admissionRefusal } from "./identity/admission.js";
 import { createAuthenticator } from "./identity/authenticate.js";
 import { baseUrlRefusal } from "./identity/base-url-policy.js";
 import { IdentityStore } from "./identity/identity-store.js";
@@ -31,8 +33,6 @@ import { randomHex } from "./internal/ids.js";
 import { TokenBuckets } from "./internal/token-bucket.js";
 import { LaunchNonces } from "./launch/launch-nonces.js";
 import { ProcessPorts } from "./launch/process-ports.js";
-import { checkDeclaration } from "./lifecycle/declaration-check.js";
-import { dialAgain } from "./lifecycle/dial-again.js";
 import { Lifecycle } from "./lifecycle/lifecycle.js";
 import type { LivePlugin } from "./lifecycle/live-plugin.js";
 import { PluginDirectory } from "./lifecycle/plugin-directory.js";
@@ -48,9 +48,7 @@ import type { SourceContext } from "./plugin-source.js";
 import { Catalog } from "./registry/catalog.js";
 import { ServiceRegistry } from "./registry/service-registry.js";
 import { ServiceRouter } from "./router/router.js";
-import { hostProcedures } from "./rpc/host-procedures.js";
 import { openPluginRemote, type RemoteOptions } from "./rpc/plugin-remote.js";
-import { libraryVersion } from "./version.js";
 
 const longestSweepMs = 3_600_000;
 
@@ -98,7 +96,7 @@ export class Host {
       },
       onSelectionError: (error, type) => this.#warn(`the selection function for ${type} failed`, error),
     });
-    this.dependencies = this.#dependencies();
+    this.dependencies = dependencyView(this.graph, this.registry);
     const ports = this.#lifecyclePorts();
     const { aliasLifeMs, maxRegistrationsPerPlugin } = options;
     this.directory = new PluginDirectory({ ports, aliasLifeMs, maxRegistrationsPerPlugin });
@@ -184,26 +182,8 @@ export class Host {
   }
 
   /** What a plugin says of itself before it is added; undefined if it cannot say. */
-  async describe(
-    { launcher, declares, limits }: StartSpec,
-    signal?: AbortSignal,
-  ): Promise<PluginDeclaration | undefined> {
-    if (declares !== undefined || launcher.address === undefined || launcher.address.kind === "external")
-      return declares;
-    const remote = openPluginRemote(launcher.address, this.#cookie());
-    const enough = new AbortController();
-    const stop = (): void => enough.abort(signal?.reason);
-    const limit = this.clock.after(limits.describeMs, stop, true);
-    signal?.addEventListener("abort", stop, { once: true });
-    try {
-      const ask = () => remote.getPluginInfo(enough.signal);
-      const info = await dialAgain(this.clock, limits.connectGraceMs, enough.signal, ask);
-      return info === "unimplemented" ? undefined : checkDeclaration("the plugin's info", info);
-    } finally {
-      limit.cancel();
-      signal?.removeEventListener("abort", stop);
-      remote.close();
-    }
+  describe(spec: StartSpec, signal?: AbortSignal): Promise<PluginDeclaration | undefined> {
+    return describePlugin(spec, this.clock, this.#cookie(), signal);
   }
 
   visiblePlugins(): LivePlugin[] {
@@ -216,7 +196,6 @@ export class Host {
     const endsAt = this.clock.monotonic() + stopBudgetMs;
     await this.lifecycle.stop(() => this.#stopLevels(), stopBudgetMs);
     this.#stopped.abort();
-    // Before our own end of their connections: the session manager of connect-node loses its error listener otherwise.
     closeClients();
     this.#sweep?.cancel();
     this.registry.close();
@@ -252,19 +231,6 @@ export class Host {
     return { magicCookieKey: magicCookie.key, magicCookieValue: magicCookie.value, appProtocolVersion };
   }
 
-  #dependencies(): Dependencies {
-    return {
-      impact: (runtimeId) => this.graph.impact(runtimeId),
-      cycleWith: (node) => this.graph.cycleWith([node])?.names,
-      missingAfterReplace: (runtimeId, provides) => this.graph.missingAfterReplace(runtimeId, provides),
-      problemWith: ({ type, minVersion }, except) => {
-        const exclude = except === undefined ? undefined : new Set([except]);
-        const result = this.registry.find(type, { minVersion, exclude, strategyOverride: "first" });
-        return result.kind === "found" ? undefined : result.message;
-      },
-    };
-  }
-
   #createRouter(): ServiceRouter {
     const options = this.#options;
     const rates =
@@ -287,67 +253,20 @@ export class Host {
   }
 
   #createFront(): HostFront {
-    const { joinToken, adminToken, magicCookie, appProtocolVersion, publicUrl, ingress } = this.#options;
-    const { directory } = this;
-    const seen = (runtimeId: RuntimeId): LivePlugin | undefined => {
-      const plugin = directory.get(runtimeId);
-      if (plugin !== undefined) this.#selfRegistration.seen(plugin);
-      return plugin;
-    };
-    const observe = (runtimeId: RuntimeId, type: string): void => {
-      const plugin = seen(runtimeId);
-      if (plugin !== undefined) directory.observe(plugin, type);
-    };
-    const procedures = hostProcedures({
-      callerOf: (exchange) => front.callerOf(exchange),
-      handshake: {
-        magicCookieKey: magicCookie.key,
-        magicCookieValue: magicCookie.value,
-        appProtocolVersion,
-        serverVersion: `connect-plugin-host/${libraryVersion}`,
-        capabilities: () => this.#broker.offered(),
-        admissionRefusal: (principal, connection) =>
-          admissionRefusal(this.#server.admissionPolicy(), principal, connection),
-        join: (...who) => this.#selfRegistration.join(...who),
-        refused: (launchId, refusal) => this.#selfRegistration.refused(launchId, refusal),
-        renew: (runtimeId) => this.#identities.rotate(runtimeId),
-      },
-      registry: {
-        registry: this.registry,
-        clock: this.clock,
-        register: (runtimeId, service, peer) => this.#selfRegistration.register(runtimeId, service, peer),
-        unregister: (runtimeId, registrationId) => this.#selfRegistration.unregister(runtimeId, registrationId),
-        discovered: (runtimeId, type) => {
-          observe(runtimeId, type);
-          directory.reactions.discovered(runtimeId, type);
-        },
-        watchOpened: (runtimeId, type) => {
-          observe(runtimeId, type);
-          return directory.reactions.watchOpened(runtimeId, type);
-        },
-        goneSignal: (runtimeId) => directory.get(runtimeId)?.gone ?? AbortSignal.abort(),
-        revision: () => this.#catalog.revision,
-      },
-      lifecycle: {
-        report: (runtimeId, verdict, reason, unavailable) => {
-          const plugin = seen(runtimeId);
-          if (plugin !== undefined) directory.report(plugin, verdict, reason, unavailable);
-        },
-      },
-      health: {
-        registry: this.registry,
-        isServing: () => !this.lifecycle.isStopping,
-        stopped: this.#stopped.signal,
-      },
-      broker: {
-        allowAnonymous: this.#options.grants.allowAnonymous,
-        hostUrl: (connection) => this.#server.urlOver(connection),
-        request: (request) => {
-          if (request.caller.kind === "plugin") seen(request.caller.runtimeId);
-          return this.#broker.request(request);
-        },
-      },
+    const { joinToken, adminToken, publicUrl, ingress } = this.#options;
+    const procedures = joinProcedures({
+      options: this.#options,
+      catalog: this.#catalog,
+      registry: this.registry,
+      directory: this.directory,
+      lifecycle: this.lifecycle,
+      selfRegistration: this.#selfRegistration,
+      identities: this.#identities,
+      broker: this.#broker,
+      server: () => this.#server,
       admin: adminToken === undefined ? undefined : createAdminPort(this),
+      stopped: this.#stopped.signal,
+      callerOf: (exchange) => front.callerOf(exchange),
     });
     const authenticate = createAuthenticator({
       identities: this.#identities,

@@ -467,4 +467,54 @@ describe("WatchEvents", () => {
     await host.platform.stop();
     expect(names).toEqual(["watching", "plugin-removed"]);
   });
+
+  test("a reader that does not read costs the host a bounded number of events, and is told how many it missed", async () => {
+    await using host = await open();
+    // Large enough that the system's buffers hold only some of them.
+    const failure = new Error("x".repeat(100_000));
+    let emitted = 0;
+    host.platform.on("warning", ({ error }) => {
+      if (error === failure) emitted += 1;
+    });
+    const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+      const headers = { "content-type": "application/connect+json", authorization: `Bearer ${adminToken}` };
+      const request = http.request(`${host.url}${service}/WatchEvents`, { method: "POST", headers }, resolve);
+      request.on("error", reject);
+      const message = Buffer.from(JSON.stringify({ names: ["warning"] }));
+      const envelope = Buffer.alloc(5);
+      envelope.writeUInt32BE(message.length, 1);
+      request.end(Buffer.concat([envelope, message]));
+    });
+    // Every call makes a listener throw, and that makes a warning.
+    host.platform.on("call", () => {
+      throw failure;
+    });
+    const calls = 1_500;
+    for (let done = 0; done < calls; done += 50) {
+      await Promise.all(Array.from({ length: 50 }, () => host.post("/services/none/any/x")));
+    }
+    expect(emitted).toBe(calls);
+    let received = 0;
+    let dropped = 0;
+    for await (const event of messages(response)) {
+      dropped += Number(event.dropped ?? 0);
+      if (event.name === "warning") received += 1;
+      if (received + dropped === calls) break;
+    }
+    expect(dropped).toBeGreaterThan(100);
+    expect(received).toBeGreaterThanOrEqual(1_000);
+  }, 30_000);
 });
+
+/** Messages of a stream in Connect JSON. */
+async function* messages(response: http.IncomingMessage): AsyncGenerator<{ name?: string; dropped?: string }> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of response) {
+    rest = Buffer.concat([rest, chunk as Buffer]);
+    while (rest.length >= 5 && rest.length >= 5 + rest.readUInt32BE(1)) {
+      const end = 5 + rest.readUInt32BE(1);
+      yield JSON.parse(rest.subarray(5, end).toString());
+      rest = rest.subarray(end);
+    }
+  }
+}

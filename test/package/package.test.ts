@@ -1,4 +1,5 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
@@ -107,6 +108,25 @@ describe("the packed package", () => {
       expect(await run(project, process.execPath, join(moduleResolution, "main.js"))).toBe("true 1 PLUGIN_NOT_FOUND\n");
     },
   );
+
+  test.each(["connect-plugin-host", "cph"])("brings the command %s, which runs a host", async (name) => {
+    const command = join(folder, "node_modules", ".bin", name);
+    const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
+    expect(await run(folder, command, "--version")).toBe(`${version}\n`);
+    const host = spawn(command, ["serve", "--admin-socket", "admin.sock"], {
+      cwd: folder,
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    const ended = once(host, "exit");
+    try {
+      const [line] = await once(host.stdout, "data");
+      expect(String(line)).toMatch(/^listening on http:\/\/127\.0\.0\.1:\d+\n$/);
+      expect(await run(folder, command, "plugins", "--socket", "admin.sock")).toBe("no plugins\n");
+    } finally {
+      host.kill("SIGTERM");
+    }
+    expect(await ended).toEqual([0, null]);
+  });
 
   test("resolves to types and code in every way that TypeScript looks for ES modules (attw)", async () => {
     await run(root, tool("attw"), tarball, "--profile", "esm-only");

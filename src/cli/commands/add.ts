@@ -22,14 +22,16 @@ interface AddOptions extends SessionOptions, SourceOptions, DeclarationOptions {
 
 /** `add`: ends when the plugin serves, or when nothing of it is left. */
 export const addCommand = (context: CliContext): Command =>
-  withDeclaration(
-    withSource(
-      withSession(new Command("add"))
-        .description("add a plugin: a program that runs already, a module, or a program to start")
-        .usage("[options] <url>  |  --module <specifier>  |  -- <command> [arguments…]")
-        .argument("[url]", "where the program listens: http://host:port or unix:/path")
-        .option("--timeout <duration>", "limit of the whole operation, such as 30s", durationOption)
-        .option("--quiet", "print the runtime id only"),
+  withSession(
+    withDeclaration(
+      withSource(
+        new Command("add")
+          .description("add a plugin: a program that runs already, a module, or a program to start")
+          .usage("[options] <url>  |  --module <specifier>  |  -- <command> [arguments…]")
+          .argument("[url]", "where the program listens: http://host:port or unix:/path")
+          .option("--timeout <duration>", "limit of the whole operation, such as 30s", durationOption)
+          .option("--quiet", "print the runtime id only"),
+      ),
     ),
   ).action(async (url: string | undefined, options: AddOptions) => {
     const session = new HostSession(options, context);

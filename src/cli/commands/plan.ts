@@ -30,7 +30,7 @@ export function planCommand(context: CliContext): Command {
   const idForm = "its runtime id, a beginning of it, or its self id";
   const plan = new Command("plan").description("show what an operation would do, without doing it");
   plan.addCommand(
-    withDeclaration(withSession(new Command("add")))
+    withSession(withDeclaration(new Command("add")))
       .description("what adding a plugin like this would do")
       .action(async (options: PlanOptions) =>
         show(new HostSession(options, context), { operation: { case: "add", value: needDeclaration(options) } }),
@@ -46,7 +46,7 @@ export function planCommand(context: CliContext): Command {
       }),
   );
   plan.addCommand(
-    withDeclaration(withSession(new Command("replace")))
+    withSession(withDeclaration(new Command("replace")))
       .description("what putting a plugin like this in the place of another would do")
       .argument("<id>", idForm)
       .action(async (id: string, options: PlanOptions) => {

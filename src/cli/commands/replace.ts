@@ -23,16 +23,18 @@ interface ReplaceOptions extends SessionOptions, SourceOptions, DeclarationOptio
 
 /** `replace`: ends when the new plugin serves and the old one is gone, or when the old one serves as before. */
 export const replaceCommand = (context: CliContext): Command =>
-  withDeclaration(
-    withSource(
-      withSession(new Command("replace"))
-        .description("put a new plugin in the place of a running one without a failed call")
-        .usage("[options] <id> <url>  |  <id> --module <specifier>  |  <id> -- <command> [arguments…]")
-        .argument("<id>", "the plugin to replace: its runtime id, a beginning of it, or its self id")
-        .argument("[url]", "where the new program listens: http://host:port or unix:/path")
-        .option("--timeout <duration>", "limit of everything up to the switch, such as 30s", durationOption)
-        .option("--allow-missing-services", "even if others need services that the new one lacks")
-        .option("--quiet", "print the new runtime id only"),
+  withSession(
+    withDeclaration(
+      withSource(
+        new Command("replace")
+          .description("put a new plugin in the place of a running one without a failed call")
+          .usage("[options] <id> <url>  |  <id> --module <specifier>  |  <id> -- <command> [arguments…]")
+          .argument("<id>", "the plugin to replace: its runtime id, a beginning of it, or its self id")
+          .argument("[url]", "where the new program listens: http://host:port or unix:/path")
+          .option("--timeout <duration>", "limit of everything up to the switch, such as 30s", durationOption)
+          .option("--allow-missing-services", "even if others need services that the new one lacks")
+          .option("--quiet", "print the new runtime id only"),
+      ),
     ),
   ).action(async (id: string, url: string | undefined, options: ReplaceOptions) => {
     const session = new HostSession(options, context);

@@ -17,36 +17,37 @@ interface WatchOptions extends SessionOptions {
 
 /** `watch`: everything that happens, until a signal comes, nobody reads any more, or the host is gone. */
 export const watchCommand = (context: CliContext): Command =>
-  withSession(new Command("watch"))
-    .description("show what happens, as it happens; ends with Ctrl-C")
-    .option("--name <event>", "only events of this name, such as health or call; may be repeated", collect)
-    .action(async (options: WatchOptions) => {
-      const session = new HostSession(options, context);
-      const { environment, style } = context;
-      const { stdout } = environment;
-      const end = new AbortController();
-      const { signal, off } = firstSignal(environment);
-      void signal.then(() => end.abort());
-      const ended = AbortSignal.any([end.signal, stdout.closed]);
-      const names = [...(options.name ?? [])];
-      try {
-        for await (const event of session.read((client) => client.watchEvents({ names }, { signal: ended }))) {
-          if (options.json === true) {
-            const json = toJson(WatchEventsResponseSchema, event, { alwaysEmitImplicit: true });
-            stdout.write(`${JSON.stringify(json)}\n`);
-            continue;
-          }
-          const { name, time, details = {}, dropped } = event;
-          const at = time === undefined ? environment.now() : timestampMs(time);
-          if (dropped > 0n)
-            stdout.write(style.yellow(`${dropped} events were dropped: they come faster than they are read\n`));
-          stdout.write(eventLine({ name, at, details }, style));
+  withSession(
+    new Command("watch")
+      .description("show what happens, as it happens; ends with Ctrl-C")
+      .option("--name <event>", "only events of this name, such as health or call; may be repeated", collect),
+  ).action(async (options: WatchOptions) => {
+    const session = new HostSession(options, context);
+    const { environment, style } = context;
+    const { stdout } = environment;
+    const end = new AbortController();
+    const { signal, off } = firstSignal(environment);
+    void signal.then(() => end.abort());
+    const ended = AbortSignal.any([end.signal, stdout.closed]);
+    const names = [...(options.name ?? [])];
+    try {
+      for await (const event of session.read((client) => client.watchEvents({ names }, { signal: ended }))) {
+        if (options.json === true) {
+          const json = toJson(WatchEventsResponseSchema, event, { alwaysEmitImplicit: true });
+          stdout.write(`${JSON.stringify(json)}\n`);
+          continue;
         }
-      } catch (error) {
-        if (!ended.aborted) throw error;
-      } finally {
-        off();
+        const { name, time, details = {}, dropped } = event;
+        const at = time === undefined ? environment.now() : timestampMs(time);
+        if (dropped > 0n)
+          stdout.write(style.yellow(`${dropped} events were dropped: they come faster than they are read\n`));
+        stdout.write(eventLine({ name, at, details }, style));
       }
-      if (ended.aborted) return;
-      throw new CliError(exitCodes.unreachable, `the host at ${addressText(session.address)} has stopped`);
-    });
+    } catch (error) {
+      if (!ended.aborted) throw error;
+    } finally {
+      off();
+    }
+    if (ended.aborted) return;
+    throw new CliError(exitCodes.unreachable, `the host at ${addressText(session.address)} has stopped`);
+  });

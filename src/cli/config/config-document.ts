@@ -131,7 +131,7 @@ function pathTo(ancestors: readonly unknown[], node: Node): FieldPath {
 }
 
 /** `plugins[0].command`. */
-export const fieldText = (path: FieldPath): string =>
+const fieldText = (path: FieldPath): string =>
   path.reduce<string>(
     (text, step) =>
       typeof step === "number" ? `${text}[${step}]` : text === "" ? String(step) : `${text}.${String(step)}`,

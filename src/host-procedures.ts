@@ -1,0 +1,102 @@
+import type { CapabilityBroker } from "./capabilities/capability-broker.js";
+import type { ServeGranted } from "./capability-front.js";
+import type { HostServer } from "./host-server.js";
+import type { ConnectHandler } from "./http/connect-handler.js";
+import type { ServerExchange } from "./http/exchange.js";
+import { admissionRefusal } from "./identity/admission.js";
+import type { Authentication } from "./identity/authenticate.js";
+import type { IdentityStore } from "./identity/identity-store.js";
+import type { Lifecycle } from "./lifecycle/lifecycle.js";
+import type { LivePlugin } from "./lifecycle/live-plugin.js";
+import type { PluginDirectory } from "./lifecycle/plugin-directory.js";
+import type { SelfRegistration } from "./lifecycle/self-registration.js";
+import type { RuntimeId } from "./model/catalog.js";
+import type { ResolvedOptions } from "./options.js";
+import type { Catalog } from "./registry/catalog.js";
+import type { ServiceRegistry } from "./registry/service-registry.js";
+import type { AdminPort } from "./rpc/admin-service.js";
+import { hostProcedures } from "./rpc/host-procedures.js";
+import { libraryVersion } from "./version.js";
+
+/** The parts of a host that its own procedures work on. */
+export interface ProcedureParts {
+  readonly options: ResolvedOptions;
+  readonly catalog: Catalog;
+  readonly registry: ServiceRegistry;
+  readonly directory: PluginDirectory;
+  readonly lifecycle: Lifecycle;
+  readonly selfRegistration: SelfRegistration;
+  readonly identities: IdentityStore;
+  readonly broker: CapabilityBroker<ServeGranted>;
+  /** Made after the procedures, and there before the first call. */
+  readonly server: () => HostServer;
+  /** Undefined while the admin service is off. */
+  readonly admin: AdminPort | undefined;
+  /** Aborted when the host has stopped. */
+  readonly stopped: AbortSignal;
+  readonly callerOf: (exchange: ServerExchange) => Authentication;
+}
+
+/** The host's own procedures, each joined to the part that does the work. */
+export function joinProcedures(parts: ProcedureParts): ConnectHandler {
+  const { options, catalog, registry, directory, lifecycle, selfRegistration, identities, broker, server } = parts;
+  const seen = (runtimeId: RuntimeId): LivePlugin | undefined => {
+    const plugin = directory.get(runtimeId);
+    if (plugin !== undefined) selfRegistration.seen(plugin);
+    return plugin;
+  };
+  const observe = (runtimeId: RuntimeId, type: string): void => {
+    const plugin = seen(runtimeId);
+    if (plugin !== undefined) directory.observe(plugin, type);
+  };
+  return hostProcedures({
+    callerOf: parts.callerOf,
+    handshake: {
+      magicCookieKey: options.magicCookie.key,
+      magicCookieValue: options.magicCookie.value,
+      appProtocolVersion: options.appProtocolVersion,
+      serverVersion: `connect-plugin-host/${libraryVersion}`,
+      capabilities: () => broker.offered(),
+      admissionRefusal: (principal, connection) => admissionRefusal(server().admissionPolicy(), principal, connection),
+      join: (...who) => selfRegistration.join(...who),
+      refused: (launchId, refusal) => selfRegistration.refused(launchId, refusal),
+      renew: (runtimeId) => identities.rotate(runtimeId),
+    },
+    registry: {
+      registry,
+      clock: options.clock,
+      register: (runtimeId, service, peer) => selfRegistration.register(runtimeId, service, peer),
+      unregister: (runtimeId, registrationId) => selfRegistration.unregister(runtimeId, registrationId),
+      discovered: (runtimeId, type) => {
+        observe(runtimeId, type);
+        directory.reactions.discovered(runtimeId, type);
+      },
+      watchOpened: (runtimeId, type) => {
+        observe(runtimeId, type);
+        return directory.reactions.watchOpened(runtimeId, type);
+      },
+      goneSignal: (runtimeId) => directory.get(runtimeId)?.gone ?? AbortSignal.abort(),
+      revision: () => catalog.revision,
+    },
+    lifecycle: {
+      report: (runtimeId, verdict, reason, unavailable) => {
+        const plugin = seen(runtimeId);
+        if (plugin !== undefined) directory.report(plugin, verdict, reason, unavailable);
+      },
+    },
+    health: {
+      registry,
+      isServing: () => !lifecycle.isStopping,
+      stopped: parts.stopped,
+    },
+    broker: {
+      allowAnonymous: options.grants.allowAnonymous,
+      hostUrl: (connection) => server().urlOver(connection),
+      request: (request) => {
+        if (request.caller.kind === "plugin") seen(request.caller.runtimeId);
+        return broker.request(request);
+      },
+    },
+    admin: parts.admin,
+  });
+}
