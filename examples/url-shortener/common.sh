@@ -20,7 +20,8 @@ compiled() {
   ')
 }
 
-# Whether the host that run.sh started still runs. Another program may have its number by now.
+# Whether the host that run.sh started still runs. Its socket tells, because another program may have its process id by now.
 is_running() {
-  [ -f "$STATE_DIR/pid" ] && ps -p "$(cat "$STATE_DIR/pid")" -o args= 2>/dev/null | grep -qF -e "$here/host.yaml"
+  [ -f "$STATE_DIR/pid" ] &&
+    curl -s -o "$STATE_DIR/answer" --max-time 2 --unix-socket "$STATE_DIR/admin.sock" http://localhost/healthz
 }

@@ -1,11 +1,10 @@
 #!/bin/sh
-# Installs what is missing and compiles host and plugins. Needs Node 20.19 or later, curl and ps.
+# Installs what is missing and compiles host and plugins. Needs Node 20.19 or later, curl, and nothing else.
 set -eu
 . "$(dirname -- "$0")/common.sh"
 
 command -v node >/dev/null || fail "node is missing: install Node 20.19 or later"
-command -v curl >/dev/null || fail "curl is missing: test.sh calls the service with it"
-command -v ps >/dev/null || fail "ps is missing: stop.sh finds the host with it; the package is called procps"
+command -v curl >/dev/null || fail "curl is missing: the scripts call the host with it"
 node -e '
   const [major, minor] = process.versions.node.split(".").map(Number);
   process.exit(major > 20 || (major === 20 && minor >= 19) ? 0 : 1);
