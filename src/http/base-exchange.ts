@@ -22,7 +22,7 @@ export interface ExchangeOptions {
   readonly owner?: ExchangeOwner | undefined;
 }
 
-export const defaultDrainLimits: DrainLimits = Object.freeze({ maxBytes: 16 * 1024 * 1024, timeoutMs: 5_000 });
+const defaultDrainLimits: DrainLimits = Object.freeze({ maxBytes: 16 * 1024 * 1024, timeoutMs: 5_000 });
 
 const completed: ExchangeEnd = Object.freeze({ kind: "completed" });
 const callerGone: ExchangeEnd = Object.freeze({ kind: "caller-gone" });

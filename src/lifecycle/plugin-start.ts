@@ -101,7 +101,9 @@ export class PluginStart {
     void launched.ended.then(({ reason, error }) => {
       const failed = new PluginHostError("PLUGIN_FAILED", `the plugin ended: ${reason}`, { cause: error });
       this.#ended.abort(error instanceof PluginHostError ? error : failed);
-      this.#open.plugin?.health.exited(reason);
+      const { plugin } = this.#open;
+      // One that is being removed ends because it was told to.
+      if (plugin?.phase.kind !== "draining") plugin?.health.exited(reason);
     });
     signal.throwIfAborted();
   }
@@ -116,8 +118,10 @@ export class PluginStart {
     const { connectGraceMs } = this.#spec.limits;
     const actual = await this.#whileItRuns(signal, async (alive) => {
       const info = await dialAgain(clock, connectGraceMs, alive, () => remote.getPluginInfo(alive));
-      this.#hasIdentityService = info !== "unimplemented";
-      if (info !== "unimplemented") return info;
+      // Who answers every path with some JSON does not answer this one: a plugin has a self id.
+      const isAnswer = info !== "unimplemented" && info.selfId !== "";
+      this.#hasIdentityService = isAnswer;
+      if (isAnswer) return info;
       return describeWithoutIdentity(remote, this.#spec.declares, () => this.#program.describe(alive), alive);
     });
     this.#declaration = reconcile(this.#spec.declares, checkDeclaration("the plugin's info", actual));

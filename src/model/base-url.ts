@@ -5,7 +5,7 @@ import { shown } from "./limits.js";
 const knownProtocols: readonly string[] = ["h1", "h2c", "h2"] satisfies readonly WireProtocol[];
 
 /** Reads metadata `protocols` such as `h1,h2c`. Undefined if absent: it is found out then. */
-export function parseProtocols(field: string, text: string | undefined): readonly WireProtocol[] | undefined {
+function parseProtocols(field: string, text: string | undefined): readonly WireProtocol[] | undefined {
   if (text === undefined || text.trim() === "") return undefined;
   const protocols = text.split(",").map((part) => part.trim());
   for (const protocol of protocols) {

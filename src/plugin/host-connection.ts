@@ -1,8 +1,6 @@
 import { type ClientCall, HttpClient } from "../http/http-client.js";
 import type { HostAddress } from "./host-address.js";
 
-export type { CallShape } from "../http/http-client.js";
-
 /** A call to a path of the host. */
 export type HostRequest = ClientCall;
 

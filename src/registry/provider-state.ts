@@ -18,7 +18,7 @@ export const providerState = (plugin: PluginRecord): ProviderState =>
   plugin.phase.kind === "serving" ? plugin.health.state : plugin.phase.kind;
 
 /** Why `plugin` is in its state; empty if nobody said. */
-export const providerReason = (plugin: PluginRecord): string =>
+const providerReason = (plugin: PluginRecord): string =>
   plugin.phase.kind === "serving" ? plugin.health.reason : plugin.phase.reason;
 
 /** A provider with the state that it has now. */

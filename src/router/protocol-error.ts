@@ -53,7 +53,7 @@ function envelope(flags: number, message: string): Buffer {
 }
 
 /** The trailers with which gRPC reports a failure. */
-export function grpcErrorTrailers(failure: CallFailure): string[] {
+function grpcErrorTrailers(failure: CallFailure): string[] {
   const trailers = [
     "grpc-status",
     String(grpcStatusOf(failure.code)),

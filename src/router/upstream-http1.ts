@@ -217,7 +217,7 @@ function uncork(socket: Socket | null): void {
 }
 
 /** A call that could not be written at all. */
-export class UnsentCall implements UpstreamCall {
+class UnsentCall implements UpstreamCall {
   #cancelled = false;
 
   constructor(events: UpstreamEvents, failure: UpstreamFailure) {

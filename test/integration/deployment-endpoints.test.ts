@@ -1,4 +1,7 @@
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
@@ -263,4 +266,23 @@ test("a self-registered plugin that unregisters and goes is soon forgotten", asy
   await untilThereAre(host, "echo-plugin", 1);
   await served.stop();
   await untilThereAre(host, "echo-plugin", 0);
+});
+
+test("an endpoint that answers every path with some JSON can be added with what was declared for it", async () => {
+  await using host = await ContractHost.start();
+  const server = createServer((request, response) => {
+    request.resume();
+    response.writeHead(200, { "content-type": "application/json" }).end('{"message":"hello"}');
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  try {
+    const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const provides = [{ type: "hello", version: "1.0.0" }];
+    const plugin = await host.platform.addPlugin({ endpoint, declares: { selfId: "hello", provides } });
+    expect(plugin).toMatchObject({ selfId: "hello", health: "healthy" });
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 });

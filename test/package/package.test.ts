@@ -91,7 +91,8 @@ describe("the packed package", () => {
         module,
         moduleResolution,
         target: "es2022",
-        lib: ["es2022"],
+        // Connect's own declarations name `HeadersInit`, which is in lib.dom and in the types of newer Node versions.
+        lib: ["es2022", "dom"],
         types: ["node"],
         strict: true,
         exactOptionalPropertyTypes: true,

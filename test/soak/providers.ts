@@ -25,7 +25,7 @@ type Req = IncomingMessage | Http2ServerRequest;
 type Res = (ServerResponse | Http2ServerResponse) & NodeJS.WritableStream;
 
 /** A provider that does well or badly, as the path of a call asks. */
-export function behave(sightings: Sightings): RequestListener {
+function behave(sightings: Sightings): RequestListener {
   return (req, res) => serve(req as Req, res as Res, sightings);
 }
 

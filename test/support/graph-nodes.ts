@@ -46,7 +46,7 @@ const service = fc.record({
 });
 
 /** A plugin of a small world: four types, four versions, so that ranges, rivals and cycles are frequent. */
-export const nodeWithId = (id: fc.Arbitrary<string>): fc.Arbitrary<GraphNode> =>
+const nodeWithId = (id: fc.Arbitrary<string>): fc.Arbitrary<GraphNode> =>
   fc.record({
     id,
     provides: fc.array(service, { maxLength: 2 }),

@@ -57,27 +57,8 @@ export interface Caller {
   providerOf(runtimeId: string, type?: string): Promise<string>;
 }
 
-export interface RegisterInput {
-  readonly type?: string;
-  readonly version?: string;
-  readonly path?: string;
-  readonly baseUrl?: string;
-}
-
-export const registerRequest = ({
-  type = "echo",
-  version = "1.0.0",
-  path = "/echo.v1.Echo/",
-  baseUrl,
-}: RegisterInput) => ({
-  serviceType: type,
-  version,
-  endpointPath: path,
-  metadata: baseUrl === undefined ? {} : { base_url: baseUrl },
-});
-
 /** Fast enough for tests that wait for what happens, and patient enough for a busy machine. */
-export const quickOptions: PlatformOptions = {
+const quickOptions: PlatformOptions = {
   health: { intervalMs: 1_000, retryMs: 10, timeoutMs: 1_000, startGraceMs: 200 },
   limits: { connectGraceMs: 200, graceMs: 1_000, healthMs: 5_000, drainMs: 5_000, shutdownMs: 1_000 },
 };

@@ -15,7 +15,7 @@ import type { PlatformEvents } from "../../src/model/platform-events.js";
 import { Catalog } from "../../src/registry/catalog.js";
 import { manualClock } from "./manual-clock.js";
 
-export const benchLimits: StepLimits = Object.freeze({
+const benchLimits: StepLimits = Object.freeze({
   describeMs: 1_000,
   connectGraceMs: 100,
   identifyMs: 1_000,
