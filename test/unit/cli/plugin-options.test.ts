@@ -16,13 +16,13 @@ interface Case {
   readonly address?: typeof here | typeof away;
 }
 const read = ({ url, options = {}, program, address = here }: Case) =>
-  readSource(url, options, { program, address, workingDirectory: "/work" }).source;
+  readSource(url, options, { program, address, workingDirectory: "/srv" }).source;
 
 test.each<Case & { source: object; why: string }>([
   { url: "http://h:1", source: { case: "endpoint", value: { url: "http://h:1" } }, why: "an endpoint" },
   {
     options: { module: "./a.mjs" },
-    source: { case: "module", value: { specifier: "/work/a.mjs" } },
+    source: { case: "module", value: { specifier: "/srv/a.mjs" } },
     why: "paths are seen from here",
   },
   {
@@ -37,11 +37,11 @@ test.each<Case & { source: object; why: string }>([
     options: { env: ["A=b=c", "D="], cwd: "sub" },
     source: {
       case: "process",
-      value: { command: ["node", "a.mjs", "--json"], env: { A: "b=c", D: "" }, cwd: "/work/sub" },
+      value: { command: ["node", "a.mjs", "--json"], env: { A: "b=c", D: "" }, cwd: "/srv/sub" },
     },
     why: "a program with everything",
   },
-  { program: ["x"], source: { case: "process", value: { command: ["x"], env: {}, cwd: "/work" } }, why: "a program" },
+  { program: ["x"], source: { case: "process", value: { command: ["x"], env: {}, cwd: "/srv" } }, why: "a program" },
   {
     program: ["x"],
     address: away,
