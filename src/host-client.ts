@@ -22,7 +22,7 @@ export class HostClients {
 
   constructor(registry: ServiceRegistry, connect: () => Duplex) {
     this.#registry = registry;
-    this.#http = new HttpClient({ origin: "http://host.invalid", prefix: "", connect });
+    this.#http = new HttpClient({ origin: "http://host.invalid", prefix: "", connect, inMemory: true });
   }
 
   /** A client whose calls each find a provider of their own. */

@@ -62,7 +62,8 @@ async function call(
     if (kind !== "completed") gone.abort(new ConnectError("the caller went away", Code.Canceled));
   });
   const answer = await handler({
-    httpVersion: head.httpVersion,
+    // Connect takes HTTP/1.1 for half-duplex, as it is with many clients and proxies. In memory there are none of those.
+    httpVersion: head.connection.transport === "memory" ? "2" : head.httpVersion,
     // Handlers parse it; what the caller calls us must not make that fail.
     url: `http://host.invalid${head.target}`,
     method: head.method,

@@ -29,6 +29,8 @@ export interface ServerAddress {
   readonly prefix: string;
   /** Opens a connection where it is not TCP to `origin`. */
   readonly connect: (() => Duplex) | undefined;
+  /** Whether `connect` stays inside this process: HTTP/1.1 carries everything then. */
+  readonly inMemory: boolean;
 }
 
 /**
@@ -57,7 +59,8 @@ export class HttpClient {
    */
   send(request: ClientCall): Promise<UniversalClientResponse> {
     if (this.#closed) return Promise.reject(new ConnectError("this client is closed", Code.Unavailable));
-    if (request.shape === "duplex") return this.#http2.send(request, this.#address.prefix + request.path);
+    if (request.shape === "duplex" && !this.#address.inMemory)
+      return this.#http2.send(request, this.#address.prefix + request.path);
     return this.#sendHttp1(request);
   }
 
@@ -98,6 +101,8 @@ export class HttpClient {
       // Node sends head and bytes together then, with the length.
       if (body === undefined || body instanceof Uint8Array) call.end(body);
       else {
+        // The other side may speak first.
+        if (request.shape === "duplex") call.flushHeaders();
         void pour(body, call).catch((error: unknown) => {
           reject(toConnectError(error, signal));
           call.destroy();

@@ -137,8 +137,8 @@ function connectionReset(cause?: Error | null): Error {
 
 /**
  * Two ends of one connection inside this process, with the back pressure and half-close of a TCP connection. Destroying
- * an end before it was ended destroys the other with `ECONNRESET`. For `agent.createConnection` of node:http,
- * `createConnection` of `http2.connect`, and `accept` of our server. Timeouts set on an end do nothing.
+ * an end before it was ended destroys the other with `ECONNRESET`. For `agent.createConnection` of node:http
+ * and `accept` of our server; not for node:http2. Timeouts set on an end do nothing.
  */
 export function connectInMemory(): [Duplex, Duplex] {
   return MemorySocket.pair();

@@ -5,7 +5,7 @@ import type { ServiceDeclaration, ServiceDependency } from "../model/declaration
 export interface ModuleEnvironment {
   /** Base URL of the host; only good together with `connectHost` if the host listens on no port. */
   readonly hostUrl: string;
-  /** Opens a connection in memory to the host's own server, which speaks HTTP/1.1 and HTTP/2 on it. */
+  /** Opens a connection in memory to the host's own server, which speaks HTTP/1.1 on it. */
   readonly connectHost: () => Duplex;
   /** Aborted when the host gives up on the start. */
   readonly signal: AbortSignal;
@@ -13,7 +13,7 @@ export interface ModuleEnvironment {
 
 /** A plugin that runs in the host's process. */
 export interface RunningModule {
-  /** Opens a connection in memory to the plugin's own server, which speaks HTTP/1.1 and HTTP/2 on it. */
+  /** Opens a connection in memory to the plugin's own server, which speaks HTTP/1.1 on it. */
   connect(): Duplex;
   /** Settles when the plugin has ended by itself: resolves when it was asked to shut down, rejects when it failed. */
   readonly ended: Promise<void>;

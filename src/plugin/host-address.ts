@@ -12,6 +12,8 @@ export interface HostAddress {
   readonly prefix: string;
   /** Opens a connection where it is not TCP to `origin`. */
   readonly connect: (() => Duplex) | undefined;
+  /** Whether `connect` stays inside this process. */
+  readonly inMemory: boolean;
 }
 
 /**
@@ -22,7 +24,14 @@ export interface HostAddress {
 export function parseHostUrl(field: string, text: string, connect?: () => Duplex): HostAddress {
   if (text.startsWith("unix:/")) {
     const path = text.slice("unix:".length);
-    return { key: text, origin: "http://localhost", prefix: "", connect: connect ?? (() => connectSocket(path)) };
+    const inMemory = connect !== undefined;
+    return {
+      key: text,
+      origin: "http://localhost",
+      prefix: "",
+      connect: connect ?? (() => connectSocket(path)),
+      inMemory,
+    };
   }
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== "http:" && url.protocol !== "https:")) {
@@ -31,5 +40,5 @@ export function parseHostUrl(field: string, text: string, connect?: () => Duplex
   }
   if (url.search !== "" || url.hash !== "") throw invalid(field, 'must not contain "?" or "#"');
   const prefix = url.pathname.replace(/\/+$/, "");
-  return { key: url.origin + prefix, origin: url.origin, prefix, connect };
+  return { key: url.origin + prefix, origin: url.origin, prefix, connect, inMemory: connect !== undefined };
 }

@@ -57,6 +57,13 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
     return this.account.protocol;
   }
 
+  /** Whether the call may need both directions at once, which most providers serve over HTTP/2 only. */
+  get #wantsHttp2(): boolean {
+    const { httpVersion, connection } = this.exchange.head;
+    if (httpVersion === "2") return true;
+    return connection.transport === "memory" && (this.#protocol === "connect-stream" || this.#protocol === "grpc");
+  }
+
   begin(): void {
     this.#enter(this.#decision);
     this.exchange.onEnd((end) => this.#onExchangeEnd(end));
@@ -96,7 +103,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
     const { plugin } = this.#decision.provider;
     const pool = this.context.connections.poolOf(plugin);
     const isGrpc = this.#protocol === "grpc";
-    const protocol = pool?.protocolFor(this.exchange.head.httpVersion === "2", isGrpc) ?? "none";
+    const protocol = pool?.protocolFor(this.#wantsHttp2, isGrpc) ?? "none";
     if (pool === undefined || protocol === "none") {
       const reason = `${plugin.runtimeId} speaks HTTP/1.1 only, and gRPC needs HTTP/2`;
       this.#fail(failureOf("unimplemented", 501, reason), "refused");

@@ -44,7 +44,7 @@ export class ProviderPool {
     if (!callerIsHttp2) return http1 || http2 !== true ? "h1" : "h2";
     if (http2 === undefined) return "probe";
     if (http2) return "h2";
-    return isGrpc ? "none" : "h1";
+    return isGrpc && this.target.connect === undefined ? "none" : "h1";
   }
 
   upstream(protocol: "h1" | "h2"): Upstream {

@@ -41,7 +41,8 @@ export function targetAddress(address: PluginAddress): TargetAddress | undefined
     case "unix":
       return { ...local, socketPath: address.path, connect: undefined, protocols: address.protocols };
     case "module":
-      return { ...local, socketPath: undefined, connect: address.connect, protocols: undefined };
+      // Connections in memory carry HTTP/1.1, which there is good for everything: see `OnePortServer.accept`.
+      return { ...local, socketPath: undefined, connect: address.connect, protocols: ["h1"] };
     case "external":
       return undefined;
   }

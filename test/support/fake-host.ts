@@ -1,12 +1,12 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { DescService, MessageShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type HandlerContext } from "@connectrpc/connect";
-import { createConnectTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { createConnectTransport } from "@connectrpc/connect-node";
 import { HandshakeService } from "../../src/gen/connectplugin/v1/handshake_pb.js";
 import { PluginIdentity } from "../../src/gen/connectplugin/v1/identity_pb.js";
 import { PluginLifecycle } from "../../src/gen/connectplugin/v1/lifecycle_pb.js";
@@ -217,8 +217,8 @@ export class FakeHost implements AsyncDisposable {
       signal: new AbortController().signal,
     });
     const url = "http://module.invalid";
-    const sessions = new Http2SessionManager(url, undefined, { createConnection: () => running.connect() });
-    const transport = createConnectTransport({ baseUrl: url, httpVersion: "2", sessionManager: sessions });
+    const nodeOptions = { createConnection: () => running.connect() as Socket };
+    const transport = createConnectTransport({ baseUrl: url, httpVersion: "1.1", nodeOptions });
     const runtimeId = `${module.id}-${++this.#nextId}`;
     const runtimeToken = `token-${++this.#nextId}`;
     this.identities.set(runtimeId, runtimeToken);
@@ -229,7 +229,6 @@ export class FakeHost implements AsyncDisposable {
       hostUrl,
       hostFeatures: this.features,
     });
-    sessions.abort();
     return { ...running, runtimeId };
   }
 

@@ -25,8 +25,9 @@ export function forwardExchange(
         ? []
         : [name, String(value)],
     );
-  if (exchange.head.httpVersion === "2") {
-    const session = http2.connect(base, connect === undefined ? {} : { createConnection: connect });
+  // Connections in memory carry HTTP/1.1 only.
+  if (exchange.head.httpVersion === "2" && connect === undefined) {
+    const session = http2.connect(base);
     session.on("error", failed);
     const stream = session.request({ ...fields, ":method": exchange.head.method, ":path": path });
     stream.on("response", (headers) => {

@@ -77,6 +77,8 @@ export interface CrashableModule extends HostedModule {
 
 export function crashable(module: HostedModule): CrashableModule {
   const instances = new Set<Deferred<void>>();
+  /** Told to crash before it ran: the next instance does as soon as it runs. */
+  let doomed: Error | undefined;
   return {
     id: module.id,
     version: module.version,
@@ -85,6 +87,7 @@ export function crashable(module: HostedModule): CrashableModule {
       return instances.size;
     },
     crash(reason = "it crashed") {
+      if (instances.size === 0) doomed = new Error(reason);
       for (const crashed of instances) crashed.reject(new Error(reason));
     },
     async start(environment): Promise<RunningModule> {
@@ -92,6 +95,8 @@ export function crashable(module: HostedModule): CrashableModule {
       const crashed = deferred();
       instances.add(crashed);
       crashed.promise.catch(() => void inner.stop(0));
+      if (doomed !== undefined) crashed.reject(doomed);
+      doomed = undefined;
       return {
         connect: () => inner.connect(),
         ended: Promise.race([crashed.promise, inner.ended]),
