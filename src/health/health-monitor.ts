@@ -53,6 +53,11 @@ export class HealthMonitor {
     this.#poller?.pollNow();
   }
 
+  /** The plugin is probably about to end: polls come sooner for a while. */
+  suspectEnd(): void {
+    this.#poller?.suspectEnd();
+  }
+
   exited(reason: string): void {
     this.#tracker.exited(reason);
     this.#poller?.close();

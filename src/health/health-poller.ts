@@ -26,6 +26,8 @@ export class HealthPoller {
   #running: AbortController | undefined;
   #isAskedAgain = false;
   #failures = 0;
+  /** Polls since `suspectEnd` that were answered; 0 while nobody suspects anything. */
+  #suspicious = 0;
   #closed = false;
 
   constructor(options: HealthPollerOptions) {
@@ -44,6 +46,12 @@ export class HealthPoller {
   pollAfresh(): void {
     if (this.#running !== undefined) this.#isAskedAgain = true;
     else this.pollNow();
+  }
+
+  /** The plugin is probably about to end: polls now, and again sooner than usual until the usual interval is reached. */
+  suspectEnd(): void {
+    this.#suspicious = 1;
+    this.pollAfresh();
   }
 
   /** Ends the polling, also a poll under way. Idempotent. */
@@ -74,7 +82,11 @@ export class HealthPoller {
 
   #delayMs(): number {
     const { intervalMs, retryMs } = this.#options;
-    return this.#failures === 0 ? intervalMs : Math.min(intervalMs, retryMs * 2 ** Math.min(this.#failures - 1, 10));
+    const step = Math.max(this.#failures, this.#suspicious);
+    if (step === 0) return intervalMs;
+    const delayMs = Math.min(intervalMs, retryMs * 2 ** Math.min(step - 1, 10));
+    if (this.#suspicious > 0) this.#suspicious = delayMs < intervalMs ? this.#suspicious + 1 : 0;
+    return delayMs;
   }
 }
 

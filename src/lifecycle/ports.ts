@@ -37,6 +37,8 @@ export interface PluginHealth {
   report(verdict: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): void;
   callAnswered(): void;
   callFailed(reason: string): void;
+  /** The plugin is probably about to end: it is asked sooner than usual for a while. */
+  suspectEnd(): void;
   exited(reason: string): void;
   close(): void;
 }

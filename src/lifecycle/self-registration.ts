@@ -157,6 +157,8 @@ export class SelfRegistration {
     const plugin = directory.get(runtimeId);
     if (plugin?.registrations.has(registrationId)) {
       directory.services.remove(plugin, registrationId);
+      // Most plugins do that just before they end, and should not be listed for long after it.
+      if (plugin.registrations.size === 0) plugin.health.suspectEnd();
       return;
     }
     for (const other of directory.all()) {

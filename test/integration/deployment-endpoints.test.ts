@@ -286,3 +286,14 @@ test("an endpoint that answers every path with some JSON can be added with what 
     server.close();
   }
 });
+
+test("a self-registered plugin that stops is not listed any more a moment later", async () => {
+  await using host = await ContractHost.start();
+  const running = await servePlugin(echoPlugin(), { port: 0, hostUrl: host.url });
+  await untilThereAre(host, "echo-plugin", 1);
+  const stoppedAt = performance.now();
+  await running.stop();
+  await untilThereAre(host, "echo-plugin", 0);
+  // Polls of plugins that seem well are ten seconds apart.
+  expect(performance.now() - stoppedAt).toBeLessThan(3_000);
+});

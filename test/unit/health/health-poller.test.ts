@@ -186,3 +186,17 @@ test("who begins to poll a closed monitor leaves no timer behind", async () => {
   await settled();
   expect(clock.pending).toBe(0);
 });
+
+test("a suspected end brings a poll at once and soon ones after it, until the interval is reached again", async () => {
+  const { clock, poller } = polled(async () => good);
+  poller.pollNow();
+  await settled();
+  expect(clock.delays()).toEqual([1_000]);
+  poller.suspectEnd();
+  await settled();
+  for (const delayMs of [50, 100, 200, 400, 800, 1_000, 1_000]) {
+    expect(clock.delays()).toEqual([delayMs]);
+    clock.advance(delayMs);
+    await settled();
+  }
+});
