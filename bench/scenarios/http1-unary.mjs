@@ -26,12 +26,14 @@ export async function run({ rounds, seconds }) {
     const nginx = await nginxHttp1(programs, nginxPort, providerPort);
     const haproxyServer = await haproxy(programs, haproxyPort, providerPort);
     const proxy = await programs.node(cores.measured, "http-proxy", { providerPort });
+    const bare = await programs.node(cores.measured, "node-proxy", { providerPort });
     const router = await programs.node(cores.measured, "router", { providerPort, protocols: "h1" });
     const { caller, providerId } = router;
     const path = `/services/echo/${providerId}/echo.v1.Echo/Say`;
     const urls = {
       router: router.url + path,
       "http-proxy-3": proxy.url + path,
+      "node:http": bare.url + path,
       nginx: `http://127.0.0.1:${nginxPort}${path}`,
       haproxy: `http://127.0.0.1:${haproxyPort}${path}`,
       direct: `http://127.0.0.1:${providerPort}/echo.v1.Echo/Say`,
@@ -47,10 +49,17 @@ export async function run({ rounds, seconds }) {
     assert.equal(refused.status, 401);
     const headers = { ...type, ...caller.headers };
     const measure = (url) => () => wrk({ url, headers, body, seconds });
-    const pids = { router: router.pid, "http-proxy-3": proxy.pid, nginx: nginx.pid, haproxy: haproxyServer.pid };
+    const pids = {
+      router: router.pid,
+      "http-proxy-3": proxy.pid,
+      "node:http": bare.pid,
+      nginx: nginx.pid,
+      haproxy: haproxyServer.pid,
+    };
     const costs = {};
     // Programs on node are slow until their code is compiled.
-    for (const name of ["router", "http-proxy-3"]) await wrk({ url: urls[name], headers, body, seconds: 4 });
+    for (const name of ["router", "http-proxy-3", "node:http"])
+      await wrk({ url: urls[name], headers, body, seconds: 4 });
     const rates = await alternate(
       rounds,
       Object.fromEntries(
@@ -75,6 +84,7 @@ export async function run({ rounds, seconds }) {
       ratios: [
         { name: "router / http-proxy-3", ratio: against("http-proxy-3"), atLeast: 2 },
         { name: "router / nginx", ratio: against("nginx"), atLeast: 0.65 },
+        { name: "router / node:http", ratio: against("node:http") },
         { name: "router / haproxy", ratio: against("haproxy") },
         {
           name: "CPU of http-proxy-3 / CPU of the router",
