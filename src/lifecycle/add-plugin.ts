@@ -29,6 +29,7 @@ export async function addPlugin(context: StartContext, operation: Operation, spe
     await operation.step("announce", instantMs, () => {
       // Between two steps others get their turn; only what is looked at now holds for the commit.
       start.checkDependencies();
+      start.release();
       context.directory.commit(start.plugin);
       operation.commit();
     });

@@ -220,9 +220,10 @@ export class PluginDirectory {
       ...registrations.map((registration): Change => ({ kind: "registration-put", registration })),
       ...changes,
     ]);
-    if (!isNew) return;
-    this.#ports.emit("plugin-added", { plugin: plugin.record() });
-    for (const registration of registrations) this.#ports.emit("registered", { registration });
+    if (isNew) this.#ports.emit("plugin-added", { plugin: plugin.record() });
+    for (const registration of registrations) {
+      if (isNew || this.services.wasStaged(registration)) this.#ports.emit("registered", { registration });
+    }
   }
 
   #earlierStartOf(plugin: LivePlugin): LivePlugin | undefined {

@@ -17,6 +17,8 @@ export class PluginServices {
   readonly #ports: LifecyclePorts;
   readonly #maxPerPlugin: number;
 
+  readonly #staged = new WeakSet<Registration>();
+
   constructor(ports: LifecyclePorts, maxPerPlugin: number) {
     this.#ports = ports;
     this.#maxPerPlugin = maxPerPlugin;
@@ -28,6 +30,27 @@ export class PluginServices {
    * @throws PluginHostError `LIMIT_REACHED`
    */
   put(plugin: LivePlugin, input: ServiceRegistrationInput): Registration {
+    const registration = this.#create(plugin, input);
+    if (plugin.visibility.kind === "committed") {
+      this.#ports.state.apply([{ kind: "registration-put", registration }]);
+      this.#ports.emit("registered", { registration });
+    }
+    return registration;
+  }
+
+  /** As `put`, but what others see stays as it is until the plugin is committed. @throws PluginHostError `LIMIT_REACHED` */
+  stage(plugin: LivePlugin, input: ServiceRegistrationInput): Registration {
+    const registration = this.#create(plugin, input);
+    this.#staged.add(registration);
+    return registration;
+  }
+
+  /** Whether the registration waited for its plugin's commit, which has come now. */
+  wasStaged(registration: Registration): boolean {
+    return this.#staged.delete(registration);
+  }
+
+  #create(plugin: LivePlugin, input: ServiceRegistrationInput): Registration {
     const existing = findSame(plugin, input);
     if (existing === undefined && plugin.registrations.size >= this.#maxPerPlugin) {
       throw new PluginHostError(
@@ -42,10 +65,6 @@ export class PluginServices {
       registeredAt: existing?.registeredAt ?? this.#ports.clock.now(),
     });
     plugin.registrations.set(registration.registrationId, registration);
-    if (plugin.visibility.kind === "committed") {
-      this.#ports.state.apply([{ kind: "registration-put", registration }]);
-      this.#ports.emit("registered", { registration });
-    }
     return registration;
   }
 

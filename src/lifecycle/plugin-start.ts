@@ -1,6 +1,6 @@
 import { PluginHostError } from "../errors.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
-import type { PluginDeclaration } from "../model/declarations.js";
+import type { PluginDeclaration, ServiceDeclaration } from "../model/declarations.js";
 import type { Health } from "../model/health.js";
 import type { LaunchedPlugin, PluginLauncher } from "../model/launch.js";
 import { checkDeclaration, reconcile } from "./declaration-check.js";
@@ -52,6 +52,7 @@ export class PluginStart {
   #remote: PluginRemote | undefined;
   #declaration: PluginDeclaration | undefined;
   #hasIdentityService = false;
+  readonly #held: ServiceDeclaration[] = [];
 
   constructor(context: StartContext, operation: Operation, spec: StartSpec, replaces?: LivePlugin) {
     this.#context = context;
@@ -188,8 +189,29 @@ export class PluginStart {
     const { plugin } = this;
     for (const service of this.#described().provides) {
       if (findSame(plugin, service) !== undefined) continue;
+      // Everybody sees a plugin that came by itself, so what the host adds to it has to wait for the commit.
+      if (plugin.visibility.kind === "committed") {
+        this.#held.push(service);
+        continue;
+      }
       const { registrationId } = directory.services.put(plugin, { ...service, metadata: {} });
       this.#operation.onRollback(() => directory.services.remove(plugin, registrationId));
+    }
+  }
+
+  /** Everything that the plugin offers once it is committed. */
+  get offers(): readonly { readonly type: string; readonly version: string }[] {
+    return [...this.plugin.registrations.values(), ...this.#held];
+  }
+
+  /** Gives the plugin the services that had to wait. The commit comes in the same tick and shows them with all the rest. */
+  release(): void {
+    const { plugin } = this;
+    assertServing(plugin);
+    for (const service of this.#held) {
+      if (findSame(plugin, service) !== undefined) continue;
+      const { registrationId } = this.#context.directory.services.stage(plugin, { ...service, metadata: {} });
+      this.#operation.onRollback(() => void plugin.registrations.delete(registrationId));
     }
   }
 

@@ -56,6 +56,7 @@ export async function replacePlugin(
       // Between two steps others get their turn; only what is looked at now holds for the switch.
       start.checkDependencies();
       checkOffers(context, spec, start);
+      start.release();
       ending = directory.switchOver(before, start.plugin, reason);
       operation.commit();
     });
@@ -109,7 +110,7 @@ function checkOffers(
   const serving = directory.servingFor(before.runtimeId);
   // Where the old one has ended, nobody loses anything.
   if (allowMissingServices || serving === undefined) return;
-  const missing = ports.dependencies.missingAfterReplace(serving.runtimeId, [...start.plugin.registrations.values()]);
+  const missing = ports.dependencies.missingAfterReplace(serving.runtimeId, start.offers);
   if (missing.length === 0) return;
   const list = missing.map(
     ({ dependant, type, minVersion }) => `${dependant} requires ${type} ${minVersion || "(any version)"}`,

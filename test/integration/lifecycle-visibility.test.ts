@@ -187,3 +187,30 @@ test("modules too are visible in one revision, and their own late registration c
     ServiceState.UNAVAILABLE,
   ]);
 });
+
+test("what the host adds to a plugin that everybody sees already is not visible before the commit", async () => {
+  await using host = await startHost();
+  // It registers another service by itself than the one that it declares.
+  await using plugin = await startFakePlugin({ id: "early" });
+  const own = host.callerAs(await host.handshake("early"));
+  const metadata = { base_url: plugin.url };
+  await own.registry.registerService({ serviceType: "own", version: "1.0.0", endpointPath: "/own/", metadata });
+  const seen: string[] = [];
+  const announced: string[] = [];
+  host.platform.on("registered", ({ registration }) => announced.push(registration.type));
+  host.platform.on("step", ({ step, state }) => {
+    if (state === "done") seen.push(`${step}: ${host.platform.registry.services().map(({ type }) => type)}`);
+  });
+  const added = await host.platform.addPlugin({ endpoint: plugin.url });
+  expect(seen).toEqual([
+    "validate: own",
+    "describe: own",
+    "identify: own",
+    "register: own",
+    "health: own",
+    "graph: own",
+    "announce: own,echo",
+  ]);
+  expect(announced).toEqual(["echo"]);
+  expect(added.provides.map(({ type }) => type)).toEqual(["own", "echo"]);
+});
