@@ -3,12 +3,14 @@ import type { IncomingMessage } from "node:http";
 const upgradeFields = new Set(["upgrade", "http2-settings", "connection"]);
 
 /**
- * Whether the request asks for HTTP/2 over cleartext by upgrade and nothing else. That way is obsolete (RFC 9113, 3.1)
- * and may be ignored, but with a listener for upgrades node:http hands all of them over and serves none.
+ * Whether the request's wish for another protocol can be granted. HTTP/2 over cleartext by upgrade is obsolete (RFC 9113,
+ * 3.1). A provider gets all others as a GET without a body, so that for any other request the wish is ignored, as RFC 9110
+ * (7.8) allows. With a listener for upgrades node:http hands all of them over and serves none.
  */
-export function asksForH2c(req: IncomingMessage): boolean {
+export function canUpgrade(req: IncomingMessage): boolean {
+  if (req.method !== "GET" || req.httpVersionMinor === 0 || hasBody(req)) return false;
   const offers = (req.headers.upgrade ?? "").split(",").map((offer) => offer.trim().toLowerCase());
-  return offers.every((offer) => offer === "h2c" || offer === "");
+  return !offers.every((offer) => offer === "h2c" || offer === "");
 }
 
 /** The request's head as it was sent, without the upgrade, to be parsed again as a normal request. */

@@ -1,6 +1,8 @@
+import { type IncomingMessage, METHODS } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
 import type { FieldList, ServerExchange } from "./exchange.js";
 import { hasField, noFields } from "./field-list.js";
+import type { HttpServerLimits } from "./server-limits.js";
 
 /** Why a request is refused before any handler sees it. */
 export interface Refusal {
@@ -8,51 +10,122 @@ export interface Refusal {
   readonly message: string;
 }
 
+/** The limits that a head is held to here; its size is counted by the parsers. */
+export type HeadLimits = Readonly<Required<Pick<HttpServerLimits, "maxHeaderCount" | "maxUrlBytes">>>;
+
+const refusal = (status: number, message: string): Refusal => Object.freeze({ status, message });
+
+const badVersion = refusal(505, "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here");
+const unknownMethod = refusal(501, "the method is not supported");
+const tooManyFields = refusal(431, "the request has too many header fields");
+const oneHost = refusal(400, "the request must name one host");
+const badHost = refusal(400, "the host of the request is not valid");
+const badScheme = refusal(400, "the scheme must be http or https");
+const badCoding = refusal(400, "the only transfer coding that is supported is chunked, over HTTP/1.1");
+const badExpectation = refusal(417, "the only expectation that is supported is 100-continue");
+const notRooted = refusal(400, "the request target must begin with a slash");
+const notEscaped = refusal(400, "the request target must be escaped and must not have a fragment");
+const urlTooLong = refusal(414, "the URL is too long");
+
 const continueExpected = /(?:^|\W)100-continue(?:$|\W)/i;
 
-function targetRefusal(method: string, target: string): Refusal | undefined {
+// HTTP/1.1 has no other methods: its parser refuses them. HTTP/2 would let any text through.
+const methods: ReadonlySet<string> = new Set(METHODS.filter((method) => method !== "CONNECT" && method !== "TRACE"));
+
+function targetRefusal(method: string, target: string, maxBytes: number): Refusal | undefined {
   if (target === "*" && method === "OPTIONS") return undefined;
-  if (target.charCodeAt(0) !== 47) return { status: 400, message: "the request target must begin with a slash" };
+  if (target.length > maxBytes) return urlTooLong;
+  if (target.charCodeAt(0) !== 47) return notRooted;
   for (let index = 0; index < target.length; index++) {
     const code = target.charCodeAt(index);
-    if (code <= 32 || code >= 127 || code === 35) {
-      return { status: 400, message: "the request target must be escaped and must not have a fragment" };
-    }
+    if (code <= 32 || code >= 127 || code === 35) return notEscaped;
   }
   return undefined;
 }
 
-/** Refuses what no handler of ours can serve, or what two programs in a row could understand differently. */
-export function requestRefusal(
+/** Whether two programs could read two different hosts in this: lists, user names, paths, and what is not ASCII. */
+function isBadHost(host: string): boolean {
+  for (let index = 0; index < host.length; index++) {
+    const code = host.charCodeAt(index);
+    // Space and below, and `"`, `#`, `,`, `/`, `<` to `@` without `=`, `\`, `^`, `` ` ``, `{` to DEL, and above.
+    if (code <= 0x23) {
+      if (code !== 0x21) return true;
+    } else if (code >= 0x7b) {
+      if (code !== 0x7e) return true;
+    } else if (code === 0x2c || code === 0x2f || code === 0x5c || code === 0x5e || code === 0x60) return true;
+    else if (code >= 0x3c && code <= 0x40 && code !== 0x3d) return true;
+  }
+  return false;
+}
+
+function commonRefusal(
   method: string,
   target: string,
   expect: string | undefined,
-  hosts: number,
+  { maxUrlBytes }: HeadLimits,
 ): Refusal | undefined {
-  if (method === "CONNECT" || method === "TRACE") return { status: 501, message: `${method} is not supported` };
-  if (hosts > 1) return { status: 400, message: "the request must name one host" };
-  if (expect !== undefined && !continueExpected.test(expect)) {
-    return { status: 417, message: "the only expectation that is supported is 100-continue" };
-  }
-  return targetRefusal(method, target);
+  if (!methods.has(method)) return unknownMethod;
+  if (expect !== undefined && !continueExpected.test(expect)) return badExpectation;
+  return targetRefusal(method, target, maxUrlBytes);
 }
 
-/** How many `Host` fields a request of node:http has; Node itself shows only the first. */
-export function countHosts(rawHeaders: readonly string[]): number {
+/**
+ * Refuses a request of HTTP/1.x that no handler of ours can serve, or that two programs in a row could understand
+ * differently. Node's parser has refused what it knows to be wrong; it shows only the first of several `Host` fields,
+ * knows transfer codings that nobody here decodes, and accepts version numbers that are of no protocol it speaks.
+ *
+ * @param expect the request's expectation, if nobody has seen to it
+ */
+export function http1Refusal(
+  req: Pick<IncomingMessage, "method" | "url" | "httpVersionMajor" | "httpVersionMinor" | "rawHeaders">,
+  limits: HeadLimits,
+  expect: string | undefined,
+): Refusal | undefined {
+  const { rawHeaders } = req;
+  if (req.httpVersionMajor !== 1) return badVersion;
+  if (rawHeaders.length > 2 * limits.maxHeaderCount) return tooManyFields;
   let hosts = 0;
+  let codings = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string;
-    if (name.length === 4 && name.toLowerCase() === "host") hosts += 1;
+    // Lengths that few names have; no other field is looked at.
+    if (name.length === 4) {
+      if (name !== "Host" && name !== "host" && name.toLowerCase() !== "host") continue;
+      hosts += 1;
+      if (hosts > 1) return oneHost;
+      if (isBadHost(rawHeaders[index + 1] as string)) return badHost;
+    } else if (name.length === 17 && name.toLowerCase() === "transfer-encoding") {
+      codings += 1;
+      const coding = rawHeaders[index + 1] as string;
+      if (codings > 1 || req.httpVersionMinor === 0 || coding.toLowerCase() !== "chunked") return badCoding;
+    }
   }
-  return hosts;
+  if (hosts === 0 && req.httpVersionMinor !== 0) return oneHost;
+  return commonRefusal(req.method ?? "", req.url ?? "", expect, limits);
 }
 
 /** The same for HTTP/2, where a `host` field that says the same as `:authority` does not count. */
-export function countAuthorities(headers: IncomingHttpHeaders, rawHeaders: readonly string[]): number {
-  const hosts = countHosts(rawHeaders);
-  const authority = headers[":authority"];
-  if (authority === undefined || hosts === 0) return hosts;
-  return authority.toLowerCase() === headers.host?.toLowerCase() ? hosts : hosts + 1;
+export function http2Refusal(
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+  limits: HeadLimits,
+): Refusal | undefined {
+  let hosts = 0;
+  let fields = 0;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] as string;
+    if (name.charCodeAt(0) === 58) continue;
+    fields += 1;
+    if (name === "host") hosts += 1;
+  }
+  if (fields > limits.maxHeaderCount) return tooManyFields;
+  const { ":authority": authority, ":scheme": scheme } = headers;
+  if (hosts > 1) return oneHost;
+  if (hosts === 1 && authority !== undefined && authority.toLowerCase() !== headers.host?.toLowerCase()) return oneHost;
+  if (isBadHost(authority ?? headers.host ?? "")) return badHost;
+  // Behind a proxy that ends TLS, `https` may well come in cleartext.
+  if (scheme !== undefined && scheme !== "http" && scheme !== "https") return badScheme;
+  return commonRefusal(String(headers[":method"] ?? ""), String(headers[":path"] ?? ""), headers.expect, limits);
 }
 
 /** Answers with a status and a short text, for faults below any protocol that a caller speaks over HTTP. */
@@ -65,7 +138,6 @@ export function answerPlain(
   if (exchange.ended !== undefined || exchange.responded) return;
   const body = Buffer.from(`${message}\n`);
   const own = ["content-type", "text/plain; charset=utf-8", "content-length", String(body.length)];
-  exchange.respond(status, [...own, ...fields.filter((_, index) => !hasField(own, fields[index - (index % 2)] ?? ""))]);
-  exchange.response.write(body);
-  exchange.end();
+  const others = fields.filter((_, index) => !hasField(own, fields[index - (index % 2)] ?? ""));
+  exchange.reply(status, [...own, ...others], body);
 }

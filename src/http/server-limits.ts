@@ -11,6 +11,10 @@ export interface HttpServerLimits {
   readonly keepAliveTimeoutMs?: number;
   /** Size of a request's head, and of its trailers. @default 32 KiB */
   readonly maxHeaderBytes?: number;
+  /** Fields in a request's head; more are refused with 431. @default 200 */
+  readonly maxHeaderCount?: number;
+  /** Length of path and query together; longer ones are refused with 414. Never more than `maxHeaderBytes`. @default 16 KiB */
+  readonly maxUrlBytes?: number;
   /** Requests at once on one HTTP/2 connection. @default 2_000 */
   readonly maxConcurrentStreams?: number;
   /** How far an HTTP/2 caller may send ahead of the reader of its request. @default 1 MiB */
@@ -43,6 +47,8 @@ export function resolveServerLimits(
     headersTimeoutMs: checkNumber(`${field}.headersTimeoutMs`, given.headersTimeoutMs ?? 60_000, 1, maxTimeoutMs),
     keepAliveTimeoutMs: checkNumber(`${field}.keepAliveTimeoutMs`, given.keepAliveTimeoutMs ?? 60_000, 1, maxTimeoutMs),
     maxHeaderBytes: checkNumber(`${field}.maxHeaderBytes`, given.maxHeaderBytes ?? 32 * 1024, 1_024, 16 * 1024 * 1024),
+    maxHeaderCount: checkNumber(`${field}.maxHeaderCount`, given.maxHeaderCount ?? 200, 10, 10_000),
+    maxUrlBytes: checkNumber(`${field}.maxUrlBytes`, given.maxUrlBytes ?? 16 * 1024, 256, 16 * 1024 * 1024),
     maxConcurrentStreams: checkNumber(`${field}.maxConcurrentStreams`, given.maxConcurrentStreams ?? 2_000, 1, 2 ** 31),
     streamWindowBytes: checkNumber(
       `${field}.streamWindowBytes`,

@@ -112,8 +112,10 @@ describe.each(versions)("a fetch-style handler over HTTP/%s", (version) => {
     using call = startCall(server, version, { path: "/p", method: "GET", headers: { [key]: name } });
     call.request.end();
     const answer = await handled(call.answer()).catch(() => undefined);
-    if (answer !== undefined) expect([answer.status, url]).toEqual([200, "http://host.invalid/p"]);
-    else expect(version).toBe("2");
+    // What is no host at all is refused before the handler; what only reads like one does not harm it.
+    if (answer === undefined) expect(version).toBe("2");
+    else if (answer.status === 400) expect([url, name]).toEqual(["", expect.stringMatching(/[ @/]/)]);
+    else expect([answer.status, url]).toEqual([200, "http://host.invalid/p"]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { protocolOf } from "../../../src/http/detect-protocol.js";
-import { countAuthorities, requestRefusal } from "../../../src/http/request-check.js";
+import { type HeadLimits, http1Refusal, http2Refusal } from "../../../src/http/request-check.js";
 import { connectionInfoOf } from "../../../src/http/socket-info.js";
 
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -17,33 +17,86 @@ test.each([
   expect(protocolOf(Buffer.from(bytes))).toBe(protocol);
 });
 
-test.each([
-  { method: "GET", target: "/", expect: undefined, hosts: 1, status: undefined },
-  { method: "OPTIONS", target: "*", expect: undefined, hosts: 1, status: undefined },
-  { method: "GET", target: "*", expect: undefined, hosts: 1, status: 400 },
-  { method: "GET", target: "", expect: undefined, hosts: 1, status: 400 },
-  { method: "GET", target: "/a b", expect: undefined, hosts: 1, status: 400 },
-  { method: "GET", target: "/\u007f", expect: undefined, hosts: 1, status: 400 },
-  { method: "GET", target: "/[%zz]?^|", expect: undefined, hosts: 0, status: undefined },
-  { method: "GET", target: "/", expect: "100-Continue", hosts: 1, status: undefined },
-  { method: "GET", target: "/", expect: "tea", hosts: 1, status: 417 },
-  { method: "GET", target: "/", expect: undefined, hosts: 2, status: 400 },
-  { method: "TRACE", target: "/", expect: undefined, hosts: 1, status: 501 },
-])(
-  "$method $target, expecting $expect of $hosts hosts: $status",
-  ({ method, target, expect: expected, hosts, status }) => {
-    expect(requestRefusal(method, target, expected, hosts)?.status).toBe(status);
-  },
-);
+const limits: HeadLimits = { maxHeaderCount: 10, maxUrlBytes: 256 };
+
+interface Request {
+  readonly method?: string;
+  readonly url?: string;
+  readonly version?: readonly [number, number];
+  readonly fields?: readonly string[];
+  readonly expected?: string;
+}
+
+const many = (count: number): string[] => Array.from({ length: count }, (_, i) => [`x-${i}`, ""]).flat();
+const coding = "Transfer-Encoding";
+
+test.each<Request & { readonly status: number | undefined }>([
+  { status: undefined },
+  { method: "OPTIONS", url: "*", status: undefined },
+  { method: "GET", url: "*", status: 400 },
+  { url: "", status: 400 },
+  { url: "http://h/", status: 400 },
+  { url: "/a b", status: 400 },
+  { url: "/a#b", status: 400 },
+  { url: "/\u007f", status: 400 },
+  { url: "/\u00e9", status: 400 },
+  { url: "/[%zz]?^|", status: undefined },
+  { url: `/${"x".repeat(255)}`, status: undefined },
+  { url: `/${"x".repeat(256)}`, status: 414 },
+  { expected: "100-Continue", status: undefined },
+  { expected: "tea", status: 417 },
+  { method: "TRACE", status: 501 },
+  { method: "CONNECT", url: "a:80", status: 501 },
+  { version: [2, 0], status: 505 },
+  { version: [0, 9], status: 505 },
+  { version: [1, 0], fields: [], status: undefined },
+  { fields: ["Host", "a", "hOSt", "a"], status: 400 },
+  { fields: ["Host", "a", "x-host", "b"], status: undefined },
+  { fields: ["Host", "a", coding, "Chunked"], status: undefined },
+  { fields: [coding, "gzip, chunked"], status: 400 },
+  { fields: [coding, "chunked", coding.toUpperCase(), "chunked"], status: 400 },
+  { fields: [coding, ""], status: 400 },
+  { version: [1, 0], fields: [coding, "chunked"], status: 400 },
+  { fields: [], status: 400 },
+  { fields: ["Host", "", ...many(9)], status: undefined },
+  { fields: many(11), status: 431 },
+])("HTTP/1.1: %j", ({ method = "GET", url = "/", version = [1, 1], fields = ["Host", "a"], expected, status }) => {
+  const [httpVersionMajor, httpVersionMinor] = version;
+  const request = { method, url, httpVersionMajor, httpVersionMinor, rawHeaders: [...fields] };
+  expect(http1Refusal(request, limits, expected)?.status).toBe(status);
+});
+
+test.each<{ readonly fields: readonly string[]; readonly status: number | undefined }>([
+  { fields: [":authority", "a"], status: undefined },
+  { fields: [":authority", "a", "host", "A"], status: undefined },
+  { fields: [":authority", "a", "host", "b"], status: 400 },
+  { fields: ["host", "b"], status: undefined },
+  { fields: ["host", "b", "host", "b"], status: 400 },
+  { fields: [":authority", "a/b"], status: 400 },
+  { fields: [":scheme", "https"], status: undefined },
+  { fields: [":scheme", "file"], status: 400 },
+  { fields: [":path", "/a#b"], status: 400 },
+  { fields: [":path", "http://h/"], status: 400 },
+  { fields: [":method", "get"], status: 501 },
+  { fields: [":method", "GET / HTTP/1.1"], status: 501 },
+  { fields: ["expect", "tea"], status: 417 },
+  { fields: [":authority", "a", ...many(10)], status: undefined },
+  { fields: many(11), status: 431 },
+])("HTTP/2: %j", ({ fields, status }) => {
+  const headers: Record<string, string> = { ":method": "GET", ":path": "/" };
+  for (let i = 0; i < fields.length; i += 2) headers[fields[i] as string] = fields[i + 1] as string;
+  expect(http2Refusal(headers, fields, limits)?.status).toBe(status);
+});
 
 test.each([
-  { authority: "a", host: undefined, count: 0 },
-  { authority: "a", host: "A", count: 1 },
-  { authority: "a", host: "b", count: 2 },
-  { authority: undefined, host: "b", count: 1 },
-])(":authority $authority and host $host count as $count", ({ authority, host, count }) => {
-  const headers = { ...(authority && { ":authority": authority }), ...(host && { host }) };
-  expect(countAuthorities(headers, host === undefined ? [] : ["host", host])).toBe(count);
+  { host: "", fine: true },
+  { host: "a-b.example:80", fine: true },
+  { host: "[::1%25eth0]:80", fine: true },
+  { host: "a_b~!$&'()*+;=", fine: true },
+  ...[...' \t"#,/<>?@\\^`{|}\u007f\u00e9'].map((bad) => ({ host: `a${bad}b`, fine: false })),
+])("a host $host is fine: $fine", ({ host, fine }) => {
+  const request = { method: "GET", url: "/", httpVersionMajor: 1, httpVersionMinor: 1, rawHeaders: ["Host", host] };
+  expect(http1Refusal(request, limits, undefined) === undefined).toBe(fine);
 });
 
 test.each([
