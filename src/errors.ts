@@ -9,6 +9,8 @@ export const errorCodes = {
   HOST_STOPPED: "HOST_STOPPED",
   /** `listen` was called while the platform listens already. */
   ALREADY_LISTENING: "ALREADY_LISTENING",
+  /** `setCertificate` was called on a platform that does not listen with a certificate. */
+  TLS_OFF: "TLS_OFF",
   /** Listening there would let anybody on the network become a plugin. */
   LISTEN_REFUSED: "LISTEN_REFUSED",
   /** A plugin needs the host's URL, and the host neither listens nor has the option `publicUrl`. */

@@ -1,6 +1,6 @@
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
-import { PluginHostError } from "./errors.js";
+import { invalid, PluginHostError } from "./errors.js";
 import type { ConnectionInfo, ExchangeHandler } from "./http/exchange.js";
 import { connectInMemory } from "./http/memory-connection.js";
 import {
@@ -9,10 +9,21 @@ import {
   type OnePortServer,
   type UpgradeHandler,
 } from "./http/one-port-server.js";
+import { type ResolvedServerTls, resolveServerTls, type ServerTlsOptions } from "./http/server-tls.js";
+import { certificateDoubt, checkKeyPair, type KeyPair } from "./http/tls-material.js";
 import { type AdmissionPolicy, isLoopbackAddress, isLoopbackHost } from "./identity/admission.js";
 import type { PluginAddress } from "./model/address.js";
 import type { Principal } from "./model/principal.js";
 import type { ResolvedOptions } from "./options.js";
+
+/** Where a platform listens, and with which certificate. */
+export type ListenOptions = ListenTarget & {
+  /**
+   * Makes the port speak TLS, with ALPN for HTTP/2 and HTTP/1.1. For TCP ports only. The certificate should be good for the
+   * address of the platform's URL, or `publicUrl` should have a name that it is good for. @default cleartext
+   */
+  readonly tls?: ServerTlsOptions;
+};
 
 /** Where a host is open to others. */
 type Listening =
@@ -34,6 +45,7 @@ export class HostServer {
   readonly #server: OnePortServer;
   #listening: Listening = { kind: "nowhere" };
   #isStarting = false;
+  #tls: ResolvedServerTls | undefined;
 
   constructor({ options, handler, onUpgrade, onError }: HostServerParts) {
     this.#options = options;
@@ -41,8 +53,13 @@ export class HostServer {
     this.#server = createOnePortServer({ handler, onUpgrade, onError, clock: options.clock, ...limits });
   }
 
-  /** @throws PluginHostError `ALREADY_LISTENING`, `LISTEN_REFUSED`; Node's error if the port cannot be had */
-  async listen(target: ListenTarget): Promise<void> {
+  /**
+   * Resolves with what seems wrong with the certificate, if anything does.
+   *
+   * @throws PluginHostError `ALREADY_LISTENING`, `LISTEN_REFUSED`, `INVALID_ARGUMENT` that names a field of `tls`; Node's
+   * error if the port cannot be had
+   */
+  async listen(target: ListenOptions): Promise<string | undefined> {
     if (this.#isStarting)
       throw new PluginHostError("ALREADY_LISTENING", "this platform listens already; make another one");
     const host = "path" in target ? undefined : (target.host ?? "127.0.0.1");
@@ -53,9 +70,16 @@ export class HostServer {
         `on ${host} anybody on the network could become a plugin; set joinToken, or allowOpenAdmission if that is meant`,
       );
     }
+    const tls = target.tls === undefined ? undefined : resolveServerTls(target.tls);
+    if (tls !== undefined && "path" in target) {
+      throw invalid("tls", "is for TCP ports; who may open a Unix socket is said by its folder");
+    }
     this.#isStarting = true;
     try {
-      await this.#server.listen("path" in target ? target : { port: target.port, host: host as string });
+      await this.#server.listen(
+        "path" in target ? { path: target.path } : { port: target.port, host: host as string },
+        tls,
+      );
     } catch (error) {
       this.#isStarting = false;
       throw error;
@@ -63,7 +87,33 @@ export class HostServer {
     this.#listening =
       "path" in target
         ? { kind: "unix", url: `unix:${target.path}` }
-        : { kind: "tcp", url: urlOf(this.#server.address() as AddressInfo), isLoopback };
+        : { kind: "tcp", url: urlOf(this.#server.address() as AddressInfo, tls !== undefined), isLoopback };
+    this.#tls = tls;
+    return tls && this.#doubt(tls.keyPair);
+  }
+
+  /**
+   * Uses another certificate for handshakes from now on. Returns what seems wrong with it, if anything does.
+   *
+   * @throws PluginHostError `TLS_OFF`, `INVALID_ARGUMENT`; nothing has changed then
+   */
+  setCertificate(given: KeyPair): string | undefined {
+    if (this.#tls === undefined) {
+      throw new PluginHostError("TLS_OFF", "there is no certificate to replace; give tls to listen");
+    }
+    const keyPair = checkKeyPair("certificate", given);
+    this.#server.setCertificate(keyPair);
+    return this.#doubt(keyPair);
+  }
+
+  /** PEM of the private authority of the host's certificate, for programs that it launches. */
+  get ca(): string | undefined {
+    return this.#tls?.ca;
+  }
+
+  #doubt({ cert }: KeyPair): string | undefined {
+    const url = this.url();
+    return url === undefined ? undefined : certificateDoubt(cert, url, this.#options.clock.now());
   }
 
   /** Base URL without a slash at the end; undefined if the host neither listens nor has a `publicUrl`. */
@@ -127,8 +177,8 @@ export class HostServer {
   }
 }
 
-function urlOf({ address, family, port }: AddressInfo): string {
+function urlOf({ address, family, port }: AddressInfo, secure: boolean): string {
   // A wildcard is no address to call; plugins on this machine reach it over loopback.
   const host = address === "0.0.0.0" || address === "::" ? "127.0.0.1" : address;
-  return `http://${family === "IPv6" && host.includes(":") ? `[${host}]` : host}:${port}`;
+  return `${secure ? "https" : "http"}://${family === "IPv6" && host.includes(":") ? `[${host}]` : host}:${port}`;
 }

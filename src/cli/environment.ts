@@ -20,6 +20,8 @@ export interface CliEnvironment {
   now(): number;
   /** From now on these signals go to the listener instead of ending the process. Returns what undoes it. */
   onSignal(listener: (signal: EndSignal) => void): () => void;
+  /** From now on SIGHUP goes to the listener instead of ending the process. Returns what undoes it. */
+  onReload(listener: () => void): () => void;
 }
 
 /** Resolves with the first signal. The listener stays until `off` is called. */

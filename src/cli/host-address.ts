@@ -1,4 +1,6 @@
+import { readFileSync } from "node:fs";
 import { isIP } from "node:net";
+import path from "node:path";
 import { CliError } from "./cli-error.js";
 import type { CliEnvironment } from "./environment.js";
 import { exitCodes } from "./exit-codes.js";
@@ -20,6 +22,7 @@ export const hostVariables = Object.freeze({
   socket: "CONNECT_PLUGIN_HOST_SOCKET",
   adminToken: "CONNECT_PLUGIN_HOST_ADMIN_TOKEN",
   joinToken: "CONNECT_PLUGIN_HOST_JOIN_TOKEN",
+  ca: "CONNECT_PLUGIN_HOST_CA_FILE",
 });
 
 /** Options come before variables, a socket before a URL. @throws CliError `usage` */
@@ -37,6 +40,21 @@ export function hostAddress(options: HostOptions, { variables }: CliEnvironment)
   throw new CliError(exitCodes.usage, "which host? nothing says where it is", {
     hint: `give --host URL or --socket PATH, or set ${hostVariables.url} or ${hostVariables.socket}`,
   });
+}
+
+/** Authorities that a host's certificate may come from; undefined for those that Node trusts. @throws CliError `usage` */
+export function readAuthorities(
+  option: string | undefined,
+  { variables, workingDirectory }: CliEnvironment,
+): string | undefined {
+  const file = option ?? variables[hostVariables.ca] ?? "";
+  if (file === "") return undefined;
+  const name = option === undefined ? hostVariables.ca : "--ca";
+  try {
+    return readFileSync(path.resolve(workingDirectory, file), "utf8");
+  } catch (error) {
+    throw new CliError(exitCodes.usage, `${name} cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 function socketAddress(name: string, text: string): HostAddress {

@@ -8,6 +8,7 @@ const exitCodeOfHostCode: Readonly<Record<ErrorCode, ExitCode>> = {
   INVALID_ARGUMENT: usage,
   HOST_STOPPED: unreachable,
   ALREADY_LISTENING: precondition,
+  TLS_OFF: precondition,
   LISTEN_REFUSED: usage,
   HOST_URL_UNKNOWN: precondition,
   PLUGIN_NOT_FOUND: notFound,

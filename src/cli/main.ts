@@ -29,6 +29,10 @@ const environment: CliEnvironment = {
       for (const [signal, own] of listeners) process.off(signal, own);
     };
   },
+  onReload(listener) {
+    process.on("SIGHUP", listener);
+    return () => process.off("SIGHUP", listener);
+  },
 };
 
 // A module of a plugin that forgets to wait for something must not end the host of all others.

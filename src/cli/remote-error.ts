@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CliError } from "./cli-error.js";
 import { type ExitCode, exitCodes } from "./exit-codes.js";
-import { addressText, type HostAddress } from "./host-address.js";
+import { addressText, type HostAddress, hostVariables } from "./host-address.js";
 import { exitCodeFor, hintFor } from "./host-error-codes.js";
 
 const exitCodeOfConnectCode: Readonly<Record<Code, ExitCode>> = {
@@ -41,6 +41,13 @@ export function remoteError(error: unknown, address: HostAddress): unknown {
       hint: "an admin socket is for the user who runs the host",
     });
   }
+  const distrust = certificateErrorOf(error);
+  if (distrust !== undefined) {
+    return new CliError(exitCodes.unreachable, `the certificate of ${where} is not accepted: ${distrust}`, {
+      code,
+      hint: `--ca or ${hostVariables.ca} names the file of a private authority`,
+    });
+  }
   if (system !== undefined) return unreachable(where, system.message, code);
   switch (error.code) {
     case Code.Unavailable:
@@ -78,4 +85,12 @@ function systemErrorOf({ cause }: ConnectError): { readonly code: string; readon
   const inner: unknown = cause instanceof AggregateError ? cause.errors[0] : cause;
   if (!(inner instanceof Error) || !("syscall" in inner) || !("code" in inner)) return undefined;
   return { code: String(inner.code), message: inner.message };
+}
+
+/** What is wrong with a host's certificate, if that is why it was not called. */
+function certificateErrorOf({ cause }: ConnectError): string | undefined {
+  if (!(cause instanceof Error) || !("code" in cause)) return undefined;
+  return /^(CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_CERT_)/.test(String(cause.code))
+    ? cause.message
+    : undefined;
 }

@@ -2,13 +2,14 @@ import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf"
 import type { Command } from "commander";
 import { type AdminClient, adminClient } from "./admin-client.js";
 import type { CliContext } from "./context.js";
-import { type HostAddress, type HostOptions, hostAddress, hostVariables } from "./host-address.js";
+import { type HostAddress, type HostOptions, hostAddress, hostVariables, readAuthorities } from "./host-address.js";
 import { resolvePluginId } from "./plugin-ids.js";
 import { remoteError } from "./remote-error.js";
 
 /** Options of every command that talks to a running host. */
 export interface SessionOptions extends HostOptions {
   readonly adminToken?: string;
+  readonly ca?: string;
   readonly json?: boolean;
 }
 
@@ -21,6 +22,7 @@ export const withSession = (command: Command): Command =>
     .option("--host <url>", `where the host listens, such as http://127.0.0.1:4000 [${hostVariables.url}]`)
     .option("--socket <path>", `the host's admin socket, which needs no token [${hostVariables.socket}]`)
     .option("--admin-token <token>", `the host's admin token; better in the environment [${hostVariables.adminToken}]`)
+    .option("--ca <file>", `authorities that the host's certificate may come from, PEM [${hostVariables.ca}]`)
     .option("--json", "print JSON for programs");
 
 /** One run's way to one host. */
@@ -36,7 +38,10 @@ export class HostSession {
     this.address = hostAddress(options, environment);
     const token = options.adminToken ?? environment.variables[hostVariables.adminToken];
     // A socket needs none, and one that was meant for another host must not go there.
-    this.#client = adminClient(this.address, this.address.kind === "socket" || token === "" ? undefined : token);
+    this.#client = adminClient(this.address, {
+      token: this.address.kind === "socket" || token === "" ? undefined : token,
+      ca: readAuthorities(options.ca, environment),
+    });
     this.#context = context;
     this.#isJson = options.json === true;
   }

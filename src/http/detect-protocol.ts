@@ -3,8 +3,15 @@ import type { Clock } from "../internal/clock.js";
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
-/** What a connection speaks, by its first bytes; undefined while they could be either. */
-export function protocolOf(bytes: Buffer): "http1" | "http2" | undefined {
+/** What a connection speaks. */
+export type DetectedProtocol = "http1" | "http2" | "tls";
+
+// The first byte of a TLS record with a handshake in it (RFC 8446, 5.1). No method of HTTP begins with it.
+const tlsHandshake = 0x16;
+
+/** What a connection speaks, by its first bytes; undefined while they could be any. */
+export function protocolOf(bytes: Buffer): DetectedProtocol | undefined {
+  if (bytes[0] === tlsHandshake) return "tls";
   const length = Math.min(bytes.length, preface.length);
   if (preface.compare(bytes, 0, length, 0, length) !== 0) return "http1";
   return length === preface.length ? "http2" : undefined;
@@ -18,7 +25,7 @@ export function detectProtocol(
   socket: Duplex,
   clock: Clock,
   timeoutMs: number,
-  found: (protocol: "http1" | "http2") => void,
+  found: (protocol: DetectedProtocol) => void,
 ): void {
   let bytes: Buffer | undefined;
   const timer = clock.after(timeoutMs, () => socket.destroy());

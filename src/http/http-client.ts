@@ -31,6 +31,8 @@ export interface ServerAddress {
   readonly connect: (() => Duplex) | undefined;
   /** Whether `connect` stays inside this process: HTTP/1.1 carries everything then. */
   readonly inMemory: boolean;
+  /** Authorities that its certificate may come from. @default those that Node trusts */
+  readonly ca?: readonly string[] | undefined;
 }
 
 /**
@@ -48,8 +50,10 @@ export class HttpClient {
     this.#http2 = new Http2Calls(address);
     // Servers commonly close idle connections after 5 s; a call sent just then is lost, so ours close before.
     const options = { keepAlive: true, timeout: 4_000 };
-    this.#agent = address.origin.startsWith("https:") ? new HttpsAgent(options) : new HttpAgent(options);
-    const { connect } = address;
+    const { connect, ca } = address;
+    this.#agent = address.origin.startsWith("https:")
+      ? new HttpsAgent(ca === undefined ? options : { ...options, ca: [...ca] })
+      : new HttpAgent(options);
     if (connect !== undefined) Object.assign(this.#agent, { createConnection: () => asSocket(connect()) });
   }
 

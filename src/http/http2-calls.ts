@@ -16,6 +16,8 @@ export interface Http2CallsOptions {
   readonly origin: string;
   /** Opens a connection where it is not TCP to `origin`. */
   readonly connect?: (() => Duplex) | undefined;
+  /** Authorities that its certificate may come from. @default those that Node trusts */
+  readonly ca?: readonly string[] | undefined;
 }
 
 /**
@@ -85,9 +87,11 @@ export class Http2Calls {
   #open(): ClientHttp2Session {
     const current = this.#session;
     if (current !== undefined && !current.closed && !current.destroyed) return current;
-    const { origin, connect } = this.#options;
-    const options = connect === undefined ? {} : { createConnection: connect };
-    const session = http2.connect(origin, options);
+    const { origin, connect, ca } = this.#options;
+    const session = http2.connect(origin, {
+      ...(connect === undefined ? undefined : { createConnection: connect }),
+      ...(ca === undefined ? undefined : { ca: [...ca] }),
+    });
     this.#session = session;
     const forget = (): void => {
       if (this.#session === session) this.#session = undefined;

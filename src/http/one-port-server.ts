@@ -5,53 +5,37 @@ import type { Duplex } from "node:stream";
 import { type Clock, systemClock } from "../internal/clock.js";
 import type { Deferred } from "../internal/deferred.js";
 import { deferred } from "../internal/deferred.js";
-import type { Principal } from "../model/principal.js";
 import { type BaseExchange, ignoreError } from "./base-exchange.js";
-import { detectProtocol } from "./detect-protocol.js";
-import type { ConnectionInfo, ExchangeHandler, ServerExchange } from "./exchange.js";
-import { asksForH2c, hasBody, headWithoutUpgrade } from "./h2c-upgrade.js";
-import { Http1Exchange } from "./http1-exchange.js";
+import { ConnectionIntake } from "./connection-intake.js";
+import type { ConnectionInfo, ServerExchange } from "./exchange.js";
+import { canUpgrade, hasBody, headWithoutUpgrade } from "./h2c-upgrade.js";
+import { Http1Exchange, type Http1ExchangeOptions } from "./http1-exchange.js";
 import { Http2Exchange } from "./http2-exchange.js";
-import { answerPlain, countAuthorities, countHosts, requestRefusal } from "./request-check.js";
+import type { AcceptOptions, ListenTarget, OnePortServerOptions } from "./one-port-options.js";
+import { answerPlain, http1Refusal, http2Refusal, type Refusal } from "./request-check.js";
 import type { DrainLimits } from "./request-drain.js";
-import { ServerConnection } from "./server-connection.js";
+import type { ServerConnection } from "./server-connection.js";
 import { type HttpServerLimits, resolveServerLimits } from "./server-limits.js";
+import type { ResolvedServerTls } from "./server-tls.js";
 import { connectionInfoOf } from "./socket-info.js";
+import type { KeyPair } from "./tls-material.js";
 
-/**
- * Takes over a connection whose caller asked for another protocol, such as WebSocket. `head` is what came after the
- * request's head. The socket has a listener for errors; who takes it ends it.
- */
-export type UpgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer, connection: ConnectionInfo) => void;
+export type { AcceptOptions, ListenTarget, OnePortServerOptions, UpgradeHandler } from "./one-port-options.js";
 
-/** Options of {@link createOnePortServer}. */
-export interface OnePortServerOptions {
-  readonly handler: ExchangeHandler;
-  /** Without it, requests to upgrade are served as normal requests, as RFC 9110 (7.8) allows. */
-  readonly onUpgrade?: UpgradeHandler;
-  /** Told of a handler that threw or rejected; the caller has got 500 or a cut answer then. @default nobody */
-  readonly onError?: (error: unknown, exchange: ServerExchange | undefined) => void;
-  readonly limits?: HttpServerLimits;
-  readonly clock?: Clock;
-}
-
-/** Where to listen: a TCP port (0 for any that is free), or the path of a Unix socket. */
-export type ListenTarget = { readonly host?: string; readonly port: number } | { readonly path: string };
-
-/** What an accepted connection is, for those that do not come from a port. */
-export interface AcceptOptions {
-  readonly transport: "memory";
-  /** Who is at the other end. @default undefined: what its requests say */
-  readonly principal?: Principal | undefined;
-}
-
-/** A server for HTTP/1.1 and HTTP/2 in cleartext on one port. */
+/** A server for HTTP/1.1 and HTTP/2 on one port, in cleartext or, with a certificate, over TLS. */
 export interface OnePortServer {
   /**
-   * Starts to listen. Rejects with Node's error if that is not possible. Call once.
+   * Starts to listen; with `tls`, on a TCP port only. Rejects with Node's error if that is not possible, and with
+   * PluginHostError `INVALID_ARGUMENT` if OpenSSL does not take the certificate. Call again only after it rejected.
    * @default host 127.0.0.1
    */
-  listen(target: ListenTarget): Promise<void>;
+  listen(target: ListenTarget, tls?: ResolvedServerTls): Promise<void>;
+  /**
+   * Uses another certificate for the connections that come from now on. False if there is none to replace.
+   *
+   * @throws PluginHostError `INVALID_ARGUMENT`; nothing has changed then
+   */
+  setCertificate(keyPair: KeyPair): boolean;
   /** Where it listens; a text for a Unix socket, undefined while it does not listen. */
   address(): AddressInfo | string | undefined;
   /** Serves a connection in memory, which carries HTTP/1.1 only. Destroys it when the server is closed. */
@@ -82,7 +66,7 @@ class Server implements OnePortServer {
   readonly #clock: Clock;
   readonly #http1: http.Server;
   readonly #serveHttp1: (socket: Duplex) => void;
-  readonly #connections = new Map<Duplex, ServerConnection>();
+  readonly #intake: ConnectionIntake;
   #listening = false;
   #closing: Deferred<void> | undefined;
 
@@ -94,21 +78,38 @@ class Server implements OnePortServer {
     this.#http1 = this.#createHttp1();
     const [listener] = this.#http1.listeners("connection");
     this.#http1.removeAllListeners("connection");
-    this.#serveHttp1 = (socket) => void listener?.call(this.#http1, socket);
+    this.#serveHttp1 = (socket) => {
+      listener?.call(this.#http1, socket);
+      // Node 20 tells of a resume a tick after it was asked for, also when the socket was paused in between: it would read
+      // on without end for a request whose body nobody reads.
+      socket.on("resume", pauseIfPaused);
+      socket.resume();
+    };
+    this.#intake = new ConnectionIntake({
+      clock: this.#clock,
+      firstByteTimeoutMs: this.#limits.firstByteTimeoutMs,
+      serveHttp1: (connection) => {
+        connection.becomes("http1");
+        this.#serveHttp1(connection.socket);
+      },
+      serveHttp2: (connection) => this.#serveHttp2(connection),
+      onClosed: () => this.#closedIfDone(),
+    });
     this.#http1.on("connection", (socket: Socket) => this.#accept(socket, connectionInfoOf(socket)));
   }
 
   get openConnections(): number {
-    return this.#connections.size;
+    return this.#intake.size;
   }
 
   get openExchanges(): number {
     let count = 0;
-    for (const connection of this.#connections.values()) count += connection.exchanges.size;
+    for (const connection of this.#intake.all()) count += connection.exchanges.size;
     return count;
   }
 
-  listen(target: ListenTarget): Promise<void> {
+  async listen(target: ListenTarget, tls?: ResolvedServerTls): Promise<void> {
+    if (tls !== undefined) this.#intake.secure(tls);
     return new Promise((resolve, reject) => {
       this.#http1.once("error", reject);
       this.#http1.listen("path" in target ? target : { host: "127.0.0.1", ...target }, () => {
@@ -119,6 +120,10 @@ class Server implements OnePortServer {
         resolve();
       });
     });
+  }
+
+  setCertificate(keyPair: KeyPair): boolean {
+    return this.#intake.setCertificate(keyPair);
   }
 
   address(): AddressInfo | string | undefined {
@@ -133,17 +138,17 @@ class Server implements OnePortServer {
     if (this.#closing === undefined) {
       this.#closing = deferred();
       if (this.#listening) this.#http1.close(() => this.#closedIfDone());
-      for (const connection of [...this.#connections.values()]) connection.close();
+      for (const connection of this.#intake.all()) connection.close();
     }
     const timer = this.#clock.after(graceMs, () => {
-      for (const connection of [...this.#connections.values()]) connection.destroy();
+      for (const connection of this.#intake.all()) connection.destroy();
     });
     this.#closedIfDone();
     return this.#closing.promise.finally(() => timer.cancel());
   }
 
   #closedIfDone(): void {
-    if (this.#connections.size === 0 && !this.#http1.listening) this.#closing?.resolve();
+    if (this.#intake.size === 0 && !this.#http1.listening) this.#closing?.resolve();
   }
 
   #createHttp1(): http.Server {
@@ -159,13 +164,19 @@ class Server implements OnePortServer {
       connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs),
       keepAliveTimeout: keepAliveTimeoutMs,
       maxHeaderSize: maxHeaderBytes,
+      // Less than what is read at once would make every piece of a large body wait for the one before it.
+      highWaterMark: 128 * 1024,
+      // Checked with the rest of the head: Node would answer, and then serve what comes behind all the same.
+      requireHostHeader: false,
       keepAlive: true,
       keepAliveInitialDelay: 60_000,
     });
+    // Node would drop fields beyond a number of its own, in silence; they are counted where requests are checked.
+    server.maxHeadersCount = 0;
     const serve = (req: IncomingMessage, res: ServerResponse): void => this.#serveRequest(req, res, false);
     server.on("request", serve).on("checkExpectation", serve);
     server.on("checkContinue", (req, res) => this.#serveRequest(req, res, true));
-    server.on("connect", (_req, socket) => this.#connections.get(socket)?.refuse(501));
+    server.on("connect", (_req, socket) => this.#intake.connectionOf(socket)?.refuse(501));
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseBadRequest(error, socket));
     // Needed without a handler for upgrades too: Node without a listener loses what follows such a request's head.
     server.on("upgrade", (req, socket, head) => this.#upgrade(req, socket, head));
@@ -173,22 +184,8 @@ class Server implements OnePortServer {
   }
 
   #accept(socket: Duplex, info: ConnectionInfo): void {
-    if (this.#closing !== undefined) return void socket.destroy();
-    const connection = new ServerConnection(socket, info, this.#clock);
-    this.#connections.set(socket, connection);
-    socket.on("error", ignoreError);
-    socket.once("close", () => {
-      this.#connections.delete(socket);
-      this.#closedIfDone();
-    });
-    detectProtocol(socket, this.#clock, this.#limits.firstByteTimeoutMs, (protocol) => {
-      // node:http2 on a stream that is no socket fails an assertion of its own, which ends the process, when it writes
-      // while it shuts down. HTTP/1.1 in memory has both directions at once and trailers, so nothing is missed.
-      if (protocol === "http2" && info.transport !== "memory") return this.#serveHttp2(connection);
-      connection.becomes("http1");
-      this.#serveHttp1(socket);
-      socket.resume();
-    });
+    if (this.#closing === undefined) this.#intake.accept(socket, info);
+    else socket.destroy();
   }
 
   #serveHttp2(connection: ServerConnection): void {
@@ -197,6 +194,8 @@ class Server implements OnePortServer {
     // half of the connection left open its streams would never be told.
     connection.socket.allowHalfOpen = false;
     const session = http2.performServerHandshake(connection.socket, {
+      // A field counts as 32 bytes and what it says. Node would reset a stream with too many; here it gets an answer.
+      maxHeaderListPairs: Math.ceil(maxHeaderBytes / 32),
       // Megabytes that node:http2 may hold for a session; streams beyond it are refused.
       maxSessionMemory: Math.ceil((2 * connectionWindowBytes) / 1_000_000) + 10,
       settings: { maxConcurrentStreams, initialWindowSize: streamWindowBytes, maxHeaderListSize: maxHeaderBytes },
@@ -219,26 +218,34 @@ class Server implements OnePortServer {
   ): void {
     if (stream.destroyed || session.destroyed) return void stream.on("error", ignoreError);
     const exchange = new Http2Exchange(stream, headers, rawHeaders, this.#exchangeOptions(connection));
-    this.#serve(connection, exchange, headers.expect, countAuthorities(headers, rawHeaders));
+    this.#serve(connection, exchange, http2Refusal(headers, rawHeaders, this.#limits));
   }
 
   #serveRequest(req: IncomingMessage, res: ServerResponse, continueWanted: boolean): void {
-    const connection = this.#connections.get(req.socket);
+    const connection = this.#intake.connectionOf(req.socket);
     if (connection === undefined) return void req.socket.destroy();
+    // What comes behind a refused request may be a part of it that somebody wanted to pass off as another one.
+    if (connection.refusing) return;
     // Node reads nothing behind a request whose upgrade it was told to ignore.
     if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false;
-    const exchange = new Http1Exchange(req, res, { ...this.#exchangeOptions(connection), continueWanted });
-    const expect = continueWanted ? undefined : req.headers.expect;
-    this.#serve(connection, exchange, expect, countHosts(req.rawHeaders));
+    const exchange = new Http1Exchange(req, res, this.#exchangeOptions(connection), continueWanted);
+    const refusal = http1Refusal(req, this.#limits, continueWanted ? undefined : req.headers.expect);
+    if (refusal !== undefined) connection.refusing = true;
+    this.#serve(connection, exchange, refusal);
   }
 
-  #exchangeOptions(connection: ServerConnection) {
-    return { connection: connection.info, owner: connection, drain: this.#drain, clock: this.#clock };
+  #exchangeOptions(connection: ServerConnection): Http1ExchangeOptions {
+    connection.exchangeOptions ??= {
+      connection: connection.info,
+      owner: connection,
+      drain: this.#drain,
+      clock: this.#clock,
+    };
+    return connection.exchangeOptions;
   }
 
-  #serve(connection: ServerConnection, exchange: BaseExchange, expect: string | undefined, hosts: number): void {
+  #serve(connection: ServerConnection, exchange: BaseExchange, refusal: Refusal | undefined): void {
     connection.begin(exchange);
-    const refusal = requestRefusal(exchange.head.method, exchange.head.target, expect, hosts);
     try {
       if (refusal !== undefined) {
         return answerPlain(exchange, refusal.status, refusal.message, ["connection", "close"]);
@@ -264,7 +271,7 @@ class Server implements OnePortServer {
   }
 
   #refuseBadRequest(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const connection = this.#connections.get(socket);
+    const connection = this.#intake.connectionOf(socket);
     if (connection === undefined || error.code === "ECONNRESET" || error.code === "EPIPE") return void socket.destroy();
     if (error.code === "HPE_HEADER_OVERFLOW") connection.refuse(431);
     else connection.refuse(error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400);
@@ -272,20 +279,21 @@ class Server implements OnePortServer {
 
   /** Whether a request for another protocol goes to the handler for upgrades, and is not served like any other. */
   #isUpgrade(req: IncomingMessage): boolean {
-    return this.#options.onUpgrade !== undefined && !asksForH2c(req);
+    return this.#options.onUpgrade !== undefined && canUpgrade(req);
   }
 
   #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
-    const connection = this.#connections.get(socket);
+    const connection = this.#intake.connectionOf(socket);
     const { onUpgrade } = this.#options;
     // An upgrade sent behind a request that is still being answered cannot be served in order.
-    if (connection === undefined || connection.exchanges.size > 0) return void socket.destroy();
+    if (connection === undefined || connection.exchanges.size > 0 || connection.refusing) return void socket.destroy();
     if (onUpgrade === undefined || !this.#isUpgrade(req)) {
       socket.pause();
       socket.unshift(Buffer.concat([headWithoutUpgrade(req), head]));
-      this.#serveHttp1(socket);
-      return void socket.resume();
+      return this.#serveHttp1(socket);
     }
+    const refusal = http1Refusal(req, this.#limits, req.headers.expect);
+    if (refusal !== undefined) return connection.refuse(refusal.status);
     connection.becomes("upgraded");
     socket.on("error", ignoreError);
     try {
@@ -295,4 +303,8 @@ class Server implements OnePortServer {
       socket.destroy();
     }
   }
+}
+
+function pauseIfPaused(this: Duplex): void {
+  if (this.isPaused()) this.emit("pause");
 }

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Clock } from "../internal/clock.js";
 import type { ExchangeOwner } from "./base-exchange.js";
 import type { ConnectionInfo, ServerExchange } from "./exchange.js";
+import type { Http1ExchangeOptions } from "./http1-exchange.js";
 
 /** How long a caller may take to read the refusal of a request that could not be parsed. */
 const refusalTimeoutMs = 2_000;
@@ -18,6 +19,10 @@ export class ServerConnection implements ExchangeOwner {
   /** HTTP/1.1: answers whose request is still being dropped. */
   #dropping = 0;
   #closing = false;
+  /** HTTP/1.1: whether a request was refused, so that nothing behind it is a request any more. */
+  refusing = false;
+  /** What all exchanges of the connection are given; made by the server with the first. */
+  exchangeOptions: Http1ExchangeOptions | undefined;
 
   constructor(socket: Duplex, info: ConnectionInfo, clock: Clock) {
     this.socket = socket;
@@ -63,17 +68,19 @@ export class ServerConnection implements ExchangeOwner {
   /**
    * Ends a connection whose next request cannot be served at all, with an answer if that cannot be mistaken for
    * the answer to another request.
+   *
+   * @param reason ASCII, one line. @default the status in words
    */
-  refuse(status: number): void {
-    if (this.#state === "refused") return;
+  refuse(status: number, reason: string = STATUS_CODES[status] ?? "Refused"): void {
+    if (this.#state === "refused" || this.refusing) return;
     const { socket } = this;
     const answered = [...this.exchanges].some((exchange) => exchange.responded);
     const behindAnother = this.exchanges.size > 1;
     this.#state = "refused";
     if (answered || behindAnother || !socket.writable) return void socket.destroy();
-    const text = `${STATUS_CODES[status] ?? "Refused"}\n`;
+    const text = `${reason}\n`;
     socket.end(
-      `HTTP/1.1 ${status} ${text.trimEnd()}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
     );
     // A socket that is closed with unread bytes is reset, and the caller may lose the answer: read on for a while.
     socket.on("data", () => {}).on("end", () => socket.destroy());

@@ -3,6 +3,8 @@ export interface LaunchedEnvironment {
   readonly port: number;
   /** Base URL of the host, with the launch's prefix. */
   readonly hostUrl: string;
+  /** PEM of the authority of the host's certificate, if it is a private one. */
+  readonly hostCa: string | undefined;
   /** What the caller named. */
   readonly given: Readonly<Record<string, string>>;
   /** The host's own environment. */
@@ -12,11 +14,13 @@ export interface LaunchedEnvironment {
 const passedOn = ["PATH", "HOME", "LANG", "TZ"] as const;
 
 /** The whole environment of a launched program: nothing of the host's gets through but PATH, HOME, LANG and TZ. */
-export function launchEnvironment({ port, hostUrl, given, host }: LaunchedEnvironment): Record<string, string> {
+export function launchEnvironment({ port, hostUrl, hostCa, given, host }: LaunchedEnvironment): Record<string, string> {
   const environment: Record<string, string> = {};
   for (const name of passedOn) {
     const value = host[name];
     if (value !== undefined) environment[name] = value;
   }
+  // Before what the caller names, who may know of more authorities.
+  if (hostCa !== undefined) environment.HOST_CA = hostCa;
   return { ...environment, ...given, PORT: String(port), HOST_URL: hostUrl, HOSTNAME: "127.0.0.1" };
 }

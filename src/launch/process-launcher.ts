@@ -23,6 +23,8 @@ export interface ProcessLauncherOptions {
   readonly hostUrlFor: (address: PluginAddress) => string;
   /** The host's own environment. */
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** PEM of the authority of the host's certificate; undefined if programs need none. */
+  readonly hostCa?: () => string | undefined;
 }
 
 interface Attempt {
@@ -68,6 +70,7 @@ export function processLauncher(given: ProcessSource, options: ProcessLauncherOp
       const environment = launchEnvironment({
         port,
         hostUrl: hasPrefix ? `${hostUrl}/_launch/${pass.nonce}` : hostUrl,
+        hostCa: options.hostCa?.(),
         given: source.env,
         host,
       });

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { ConnectionOptions } from "node:tls";
 import type { PluginAddress, WireProtocol } from "../model/address.js";
 
 /** An address in the form that connections need. Made once per address. */
@@ -8,6 +9,8 @@ export interface TargetAddress {
   /** The path in front of every path, without a slash at its end. */
   readonly basePath: string;
   readonly secure: boolean;
+  /** What TLS towards it needs beyond Node's defaults: authorities, this side's certificate, the name to ask for. */
+  readonly tls: ConnectionOptions | undefined;
   readonly host: string;
   readonly port: number;
   /** Set for Unix sockets. */
@@ -18,10 +21,17 @@ export interface TargetAddress {
   readonly protocols: readonly WireProtocol[] | undefined;
 }
 
-const local = { authority: "localhost", basePath: "", secure: false, host: "localhost", port: 80 } as const;
+const local = {
+  authority: "localhost",
+  basePath: "",
+  secure: false,
+  tls: undefined,
+  host: "localhost",
+  port: 80,
+} as const;
 
-/** Reads an address; undefined for one that cannot be called. */
-export function targetAddress(address: PluginAddress): TargetAddress | undefined {
+/** Reads an address; undefined for one that cannot be called. `tls` is used for `https:` only. */
+export function targetAddress(address: PluginAddress, tls?: ConnectionOptions): TargetAddress | undefined {
   switch (address.kind) {
     case "http": {
       const url = new URL(address.url);
@@ -30,6 +40,7 @@ export function targetAddress(address: PluginAddress): TargetAddress | undefined
         authority: url.host,
         basePath: url.pathname.replace(/\/+$/, ""),
         secure,
+        tls: secure ? tls : undefined,
         // Sockets want IPv6 addresses without the brackets of URLs.
         host: url.hostname.replace(/^\[|\]$/g, ""),
         port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),

@@ -6,6 +6,7 @@ export const rpcCodes = {
   INVALID_ARGUMENT: Code.InvalidArgument,
   HOST_STOPPED: Code.Unavailable,
   ALREADY_LISTENING: Code.FailedPrecondition,
+  TLS_OFF: Code.FailedPrecondition,
   LISTEN_REFUSED: Code.FailedPrecondition,
   HOST_URL_UNKNOWN: Code.FailedPrecondition,
   PLUGIN_NOT_FOUND: Code.NotFound,

@@ -3,10 +3,15 @@
 //   node test/conformance/run.mjs [direct] [router] [sdk-server] [-- flags of connectconformance]
 //
 // direct      the reference server alone: shows that the suite and its configuration are sound
-// router      the reference server as a plugin behind a host, exposed at `/`
+// router      the reference server as a plugin behind a host, exposed at `/`; callers in cleartext and over TLS
+// any         the same called at `/services/<type>/any/`, by a caller with a plugin's identity
+// mounted     the same behind servers of node:http and node:http2 that a host is mounted in
+// unix        the reference server behind a Unix socket
+// tls         callers and the reference server over TLS
 // sdk-server  the suite's service written in JavaScript on the plugin SDK's own Connect server
+// sdk-server-ordinary  the same without the direct path for unary calls
 //
-// Without a mode it runs `router` and `sdk-server`. The last line is `N passed, N failed`. It needs Go 1.24 or later. The suite is built
+// Without a mode it runs `router` and `sdk-server`, and on Node 20 the others of the host, too. The last line is `N passed, N failed`. It needs Go 1.24 or later. The suite is built
 // into `.cache/` of the checkout, or the folder that TOOL_CACHE names.
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -41,15 +46,29 @@ const features = {
   supportsMessageReceiveLimit: true,
 };
 
+const withTls = { ...features, supportsTls: true, supportsTlsClientCerts: true };
+const routed = (way) => () => [process.execPath, join(here, "routed-server.mjs"), way];
+
 /** `cases` is exact, so that a change of the configuration which loses cases does not go unnoticed. */
 const modes = {
   direct: { features, cases: 1_990, server: () => [program("referenceserver")] },
-  router: { features, cases: 1_990, server: () => [process.execPath, join(here, "routed-server.mjs")] },
+  router: { features: withTls, cases: 3_820, server: routed("port") },
+  any: { features, cases: 1_990, server: routed("any") },
+  mounted: { features, cases: 1_990, server: routed("mounted") },
+  unix: { features, cases: 1_990, server: routed("unix") },
+  tls: { features: withTls, excludeCases: [{ useTls: false }], cases: 1_830, server: routed("tls") },
   "sdk-server": {
     // Connect for JavaScript answers bidirectional streams over HTTP/1.1 with 505.
     features: { ...features, supportsHalfDuplexBidiOverHttp1: false },
     cases: 1_900,
     server: () => [process.execPath, join(here, "sdk-server.mjs")],
+    takesDirectPath: true,
+  },
+  "sdk-server-ordinary": {
+    features: { ...features, supportsHalfDuplexBidiOverHttp1: false },
+    cases: 1_900,
+    server: () => [process.execPath, join(here, "sdk-server.mjs"), "ordinary"],
+    takesDirectPath: false,
   },
 };
 
@@ -79,7 +98,8 @@ function installSuite() {
 async function runMode(name, descriptors, flags) {
   const mode = modes[name];
   const config = join(cache, `${name}.yaml`);
-  writeFileSync(config, JSON.stringify({ features: mode.features })); // JSON is YAML
+  const { features, excludeCases = [] } = mode;
+  writeFileSync(config, JSON.stringify({ features, excludeCases })); // JSON is YAML
   console.log(`conformance ${name}, node ${process.version}`);
   const runner = spawn(
     program("connectconformance"),
@@ -115,6 +135,11 @@ async function runMode(name, descriptors, flags) {
     console.log(`conformance ${name}: ran ${passed + failed} cases where ${mode.cases} were expected`);
     failed = Math.max(failed, 1);
   }
+  const directCalls = [...said.matchAll(/direct calls: (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+  if (flags.length === 0 && mode.takesDirectPath !== undefined && mode.takesDirectPath !== directCalls > 0) {
+    console.log(`conformance ${name}: ${directCalls} calls took the direct path`);
+    failed = Math.max(failed, 1);
+  }
   console.log(`\nconformance ${name}: ${passed} passed, ${failed} failed`);
   return { passed, failed };
 }
@@ -128,9 +153,12 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
+// What differs between versions of Node is seen by these two; the others go through the same code by other doors.
+const usual = ["router", "sdk-server"];
+if (process.versions.node.startsWith("20.")) usual.push("any", "mounted", "unix", "tls");
 const descriptors = installSuite();
 const total = { passed: 0, failed: 0 };
-for (const name of asked.length > 0 ? asked : ["router", "sdk-server"]) {
+for (const name of asked.length > 0 ? asked : usual) {
   const { passed, failed } = await runMode(name, descriptors, flags);
   total.passed += passed;
   total.failed += failed;

@@ -1,6 +1,10 @@
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { Command } from "commander";
-import { ListPluginsResponseSchema, type Plugin } from "../../gen/connectplugin/admin/v1/platform_pb.js";
+import {
+  ListPluginsResponseSchema,
+  type Plugin,
+  type PluginTraffic,
+} from "../../gen/connectplugin/admin/v1/platform_pb.js";
 import type { CliContext } from "../context.js";
 import { spanText } from "../duration.js";
 import { askTimeoutMs, HostSession, type SessionOptions, withSession } from "../session.js";
@@ -16,11 +20,20 @@ const columns = (now: number, style: Style): Column<Plugin>[] => [
   { title: "ORIGIN", cell: ({ origin }) => origin },
   { title: "PID", cell: ({ pid }) => (pid === undefined ? "" : String(pid)), alignRight: true, optional: true },
   { title: "CALLS", cell: ({ inFlight }) => String(inFlight), alignRight: true },
+  { title: "WAITING", cell: ({ waiting }) => (waiting === 0 ? "" : String(waiting)), alignRight: true, optional: true },
+  // Nearly all pass; what is wrong with the others stands among the reasons.
+  { title: "TRAFFIC", cell: ({ traffic }) => trafficText(traffic, now), optional: true },
   { title: "UP", cell: ({ startTime }) => (startTime === undefined ? "-" : spanText(now - timestampMs(startTime))) },
   { title: "PROVIDES", cell: ({ provides }) => provides.map(({ type }) => type).join(",") || "-" },
   { title: "ADDRESS", cell: ({ endpointUrl }) => endpointUrl, optional: true },
   { title: "REASON", cell: ({ reason }) => reason, optional: true },
 ];
+
+function trafficText(traffic: PluginTraffic | undefined, now: number): string {
+  if (traffic === undefined || traffic.state === "passing") return "";
+  if (traffic.until === undefined) return traffic.state;
+  return `${traffic.state} ${spanText(Math.max(0, timestampMs(traffic.until) - now))}`;
+}
 
 /** `plugins`: everybody who is there. */
 export const pluginsCommand = (context: CliContext): Command =>

@@ -15,6 +15,11 @@ export const serveCommand = (context: CliContext): Command =>
     )
     .option("--admin-socket <path>", "a Unix socket for the admin service, which needs no token there")
     .option("--join-token <token>", `admits plugins that register by themselves [${hostVariables.joinToken}]`)
+    .option(
+      "--tls-cert <file>",
+      "a certificate, PEM: the port speaks TLS; read again when the file changes, and on SIGHUP",
+    )
+    .option("--tls-key <file>", "its private key, PEM")
     .option("--expose <prefix=type>", "let anybody call a service type under a path; may be repeated", collect)
     .option("--config <file>", "a configuration file, YAML or JSON")
     .option("--verbose", "log every step and every call")

@@ -1,5 +1,7 @@
 import { z } from "zod";
 import { listenForm, parseListen } from "../listen-address.js";
+import { routerSchema, serverSchema } from "./router-schema.js";
+import { tlsSchema } from "./tls-schema.js";
 
 const text = z.string().min(1);
 const whole = (min: number) => z.int().min(min);
@@ -104,6 +106,7 @@ export const configSchema = z
   .strictObject({
     $schema: z.string().exactOptional().describe("For editors; not read"),
     listen: listen.exactOptional(),
+    tls: tlsSchema.exactOptional(),
     publicUrl: text
       .exactOptional()
       .describe("Where plugins and callers reach the host if that is not where it listens"),
@@ -127,6 +130,8 @@ export const configSchema = z
       .describe("Calls that one caller may make"),
     limits: limits.exactOptional(),
     health: health.exactOptional(),
+    router: routerSchema.exactOptional(),
+    server: serverSchema.exactOptional(),
     selection: z
       .record(text, z.enum(["first", "round-robin", "random", "weighted", "least-in-flight"]))
       .exactOptional()

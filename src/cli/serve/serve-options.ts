@@ -7,6 +7,8 @@ export interface ServeOptions {
   readonly adminToken?: string;
   readonly adminSocket?: string;
   readonly joinToken?: string;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
   readonly expose?: readonly string[];
   readonly config?: string;
   readonly json?: boolean;

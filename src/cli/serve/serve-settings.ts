@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { IngressOptions, ListenTarget, PlatformOptions, PluginHostError } from "../../index.js";
+import type { IngressOptions, ListenTarget, PlatformOptions, PluginHostError, ServerTlsOptions } from "../../index.js";
 import { CliError } from "../cli-error.js";
 import type { HostConfig } from "../config/config-schema.js";
 import { type LoadedConfig, readConfig } from "../config/read-config.js";
@@ -9,11 +9,14 @@ import { hostVariables } from "../host-address.js";
 import { exitCodeFor, hintFor } from "../host-error-codes.js";
 import { listenForm, parseListen } from "../listen-address.js";
 import { readExpose, type ServeOptions } from "./serve-options.js";
+import { readRouterTls, readServerTls, type TlsFiles } from "./tls-files.js";
 
 /** Everything that `serve` was told, by options, variables and the configuration file, in this order. */
 export interface ServeSettings {
   readonly listen: ListenTarget;
   readonly adminSocket: string | undefined;
+  /** The host's certificate: what was read, and from where. */
+  readonly tls: { readonly files: TlsFiles; readonly folder: string; readonly read: ServerTlsOptions } | undefined;
   readonly platform: PlatformOptions;
   readonly selection: NonNullable<HostConfig["selection"]>;
   readonly plugins: NonNullable<HostConfig["plugins"]>;
@@ -29,7 +32,7 @@ export async function readSettings(options: ServeOptions, environment: CliEnviro
   const loaded =
     options.config === undefined ? undefined : await readConfig(options.config, { variables, workingDirectory });
   const config = loaded?.config ?? {};
-  const { listen, adminSocket, selection = {}, plugins = [], ingress = [], $schema, ...rest } = config;
+  const { listen, adminSocket, tls, router, selection = {}, plugins = [], ingress = [], $schema, ...rest } = config;
   const exposed = [...ingress, ...(options.expose ?? []).map(readExpose)].map(
     (one): IngressOptions => ({ ...one, access: "open" }),
   );
@@ -40,18 +43,41 @@ export async function readSettings(options: ServeOptions, environment: CliEnviro
   };
   const folder = loaded?.folder ?? workingDirectory;
   const socket = options.adminSocket === undefined ? adminSocket : path.resolve(workingDirectory, options.adminSocket);
+  const routerTls = router?.tls === undefined ? router : { ...router, tls: await readRouterTls(router.tls, folder) };
+  const platform = { ...rest, ...secrets, router: routerTls, ingress: exposed };
   return {
     listen: readListen(
       options.listen ?? listen ?? "127.0.0.1:0",
       options.listen === undefined ? folder : workingDirectory,
     ),
     adminSocket: socket === undefined ? undefined : path.resolve(folder, socket),
-    platform: withoutUndefined({ ...rest, ...secrets, ingress: exposed }) as PlatformOptions,
+    tls: await readTls(options, tls, { folder, workingDirectory }),
+    platform: withoutUndefined(platform) as PlatformOptions,
     selection,
     plugins,
     folder,
     explain: (error) => explain(error, loaded),
   };
+}
+
+/** Options for both files come before those of the configuration; the rest of its settings stays. */
+async function readTls(
+  { tlsCert, tlsKey }: ServeOptions,
+  configured: TlsFiles | undefined,
+  places: { readonly folder: string; readonly workingDirectory: string },
+): Promise<ServeSettings["tls"]> {
+  if ((tlsCert === undefined) !== (tlsKey === undefined))
+    throw new CliError(exitCodes.usage, "--tls-cert and --tls-key belong together; give both of them");
+  if (tlsCert === undefined || tlsKey === undefined) {
+    if (configured === undefined) return undefined;
+    return { files: configured, folder: places.folder, read: await readServerTls(configured, places.folder) };
+  }
+  const named = {
+    cert: path.resolve(places.workingDirectory, tlsCert),
+    key: path.resolve(places.workingDirectory, tlsKey),
+  };
+  const files = { ...configured, ...named };
+  return { files, folder: places.folder, read: await readServerTls(files, places.folder) };
 }
 
 function readListen(text: string, folder: string): ListenTarget {

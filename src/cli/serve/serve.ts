@@ -8,6 +8,7 @@ import { HostLog } from "./host-log.js";
 import type { ServeOptions } from "./serve-options.js";
 import { readSettings, type ServeSettings } from "./serve-settings.js";
 import { removeStaleSocket } from "./stale-socket.js";
+import { watchCertificate } from "./watch-certificate.js";
 
 const codeOfSecondSignal: Readonly<Record<EndSignal, ExitCode>> = {
   SIGINT: exitCodes.interrupted,
@@ -63,11 +64,17 @@ async function start(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { listen, adminSocket, selection, plugins } = settings;
+  const { listen, tls, adminSocket, selection, plugins } = settings;
   const { log, environment, isJson, signal } = context;
   for (const [type, strategy] of Object.entries(selection)) platform.registry.setSelectionStrategy(type, strategy);
   if ("path" in listen) await removeStaleSocket(listen.path);
-  await platform.listen(listen);
+  await platform.listen(tls === undefined ? listen : { ...listen, tls: tls.read });
+  if (tls !== undefined) {
+    const { onReload } = environment;
+    const watching = { ...tls, present: tls.read, platform, onReload };
+    const end = watchCertificate({ ...watching, say: (message) => log.say(message) });
+    signal.addEventListener("abort", end, { once: true });
+  }
   let adminUrl: string | undefined;
   if (adminSocket !== undefined) {
     await removeStaleSocket(adminSocket);

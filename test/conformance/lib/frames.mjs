@@ -25,9 +25,11 @@ export function frame(payload) {
 
 /** What the runner asks of the server that it has just started. */
 export async function readRequest() {
-  const bytes = await readFrame(process.stdin);
-  return { bytes, request: fromBinary(message("ServerCompatRequest"), bytes) };
+  return { request: fromBinary(message("ServerCompatRequest"), await readFrame(process.stdin)) };
 }
+
+/** The request with some of its fields changed. */
+export const changed = (request, fields) => create(message("ServerCompatRequest"), { ...request, ...fields });
 
 /** Tells the runner where the server listens. */
 export function writeResponse({ port, pemCert = new Uint8Array() }) {
@@ -35,14 +37,14 @@ export function writeResponse({ port, pemCert = new Uint8Array() }) {
   process.stdout.write(frame(toBinary(schema, create(schema, { host: "127.0.0.1", port, pemCert }))));
 }
 
-/** Starts the reference server with the bytes that came from the runner. It ends with this process. */
-export async function startReferenceServer(requestBytes) {
+/** Starts the reference server for this request. It ends with this process. */
+export async function startReferenceServer(request) {
   const program = process.env.CONFORMANCE_REFERENCE_SERVER;
   if (!program)
     throw new Error("CONFORMANCE_REFERENCE_SERVER is not set; start the suite with test/conformance/run.mjs");
   const child = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"] });
   process.once("exit", () => child.kill("SIGKILL"));
-  child.stdin.write(frame(requestBytes));
+  child.stdin.write(frame(toBinary(message("ServerCompatRequest"), request)));
   const response = fromBinary(message("ServerCompatResponse"), await readFrame(child.stdout));
   return { port: response.port, stop: () => child.kill("SIGTERM") };
 }

@@ -2,8 +2,11 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, expectTypeOf, test } from "vitest";
 import { configJsonSchema, configSchema, type HostConfig } from "../../../../src/cli/config/config-schema.js";
-import type { HealthOptions, PlatformOptions, PluginSpec } from "../../../../src/index.js";
+import type { HttpServerLimits } from "../../../../src/http/server-limits.js";
+import type { HealthOptions, PlatformOptions, PluginSpec, ServerTlsOptions } from "../../../../src/index.js";
 import { resolveLimits } from "../../../../src/options.js";
+import type { RouterOptions } from "../../../../src/router/options.js";
+import type { UpstreamTlsOptions } from "../../../../src/router/upstream-tls.js";
 
 const fileText = (path: string) => readFileSync(fileURLToPath(new URL(`../../../../${path}`, import.meta.url)), "utf8");
 
@@ -20,8 +23,14 @@ test("the reference names every setting", () => {
 });
 
 test("settings have the names and types of the library's options", () => {
-  type Same = Omit<HostConfig, "$schema" | "listen" | "adminSocket" | "selection" | "ingress" | "plugins">;
+  type Same = Omit<HostConfig, "$schema" | "listen" | "tls" | "adminSocket" | "selection" | "ingress" | "plugins">;
   expectTypeOf<Same>().toExtend<PlatformOptions>();
   expectTypeOf<keyof NonNullable<HostConfig["health"]>>().toEqualTypeOf<keyof HealthOptions>();
+  expectTypeOf<keyof NonNullable<HostConfig["router"]>>().toEqualTypeOf<keyof RouterOptions>();
+  // Certificates are names of files here.
+  type RouterTls = NonNullable<NonNullable<HostConfig["router"]>["tls"]>;
+  expectTypeOf<keyof RouterTls>().toEqualTypeOf<keyof UpstreamTlsOptions>();
+  expectTypeOf<keyof NonNullable<HostConfig["tls"]>>().toEqualTypeOf<keyof ServerTlsOptions>();
+  expectTypeOf<keyof NonNullable<HostConfig["server"]>>().toEqualTypeOf<keyof HttpServerLimits>();
   expectTypeOf<keyof NonNullable<HostConfig["limits"]>>().toEqualTypeOf<keyof NonNullable<PluginSpec["limits"]>>();
 });

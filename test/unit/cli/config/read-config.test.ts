@@ -22,6 +22,8 @@ adminToken: \${TOKEN}
 adminSocket: admin.sock
 limits: { healthMs: 1000 }
 health: { intervalMs: 500, fallThreshold: 2 }
+router: { maxInFlightPerProvider: 5, queueTimeoutMs: 250, trustedProxies: [10.0.0.0/8], whenAllEjected: try }
+server: { maxHeaderBytes: 16384 }
 callerRate: { perSecond: 10, burst: 20 }
 selection: { cache: least-in-flight }
 ingress:
@@ -48,6 +50,8 @@ test("a file that uses everything is read, with variables in their places", asyn
     selection: { cache: "least-in-flight" },
     ingress: [{ prefix: "/", type: "app" }],
     health: { intervalMs: 500, fallThreshold: 2 },
+    router: { maxInFlightPerProvider: 5, queueTimeoutMs: 250, trustedProxies: ["10.0.0.0/8"], whenAllEjected: "try" },
+    server: { maxHeaderBytes: 16_384 },
   });
   expect(config.plugins?.[1]).toEqual({
     command: "./cache",
