@@ -1,4 +1,4 @@
-import type { Health, HealthVerdict } from "../model/health.js";
+import type { Health, HealthVerdict, TrafficState, TrialGate } from "../model/health.js";
 import { HealthPoller, type HealthPollerOptions, type PollResult } from "./health-poller.js";
 import { HealthTracker, type HealthTrackerOptions } from "./health-tracker.js";
 
@@ -19,6 +19,16 @@ export class HealthMonitor {
 
   get current(): Health {
     return this.#tracker.current;
+  }
+
+  /** What calls say of the plugin. */
+  get traffic(): TrafficState {
+    return this.#tracker.traffic;
+  }
+
+  /** Undefined unless the plugin is on trial after an ejection. */
+  get trial(): TrialGate | undefined {
+    return this.#tracker.trial;
   }
 
   /** Starts polling with `poll`, the first time at once; takes the place of an earlier poll. */
@@ -50,6 +60,12 @@ export class HealthMonitor {
   /** A failed call also makes the next poll come at once, so that a dead plugin is found before more calls fail. */
   callFailed(reason: string): void {
     this.#tracker.callFailed(reason);
+    this.#poller?.pollNow();
+  }
+
+  /** As `callFailed`, for an answer that had begun. */
+  callBroke(reason: string): void {
+    this.#tracker.callBroke(reason);
     this.#poller?.pollNow();
   }
 

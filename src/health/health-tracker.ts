@@ -1,6 +1,7 @@
-import type { Clock, Timer } from "../internal/clock.js";
-import type { Health, HealthVerdict } from "../model/health.js";
+import type { Clock } from "../internal/clock.js";
+import type { Health, HealthVerdict, TrafficState, TrialGate } from "../model/health.js";
 import { effectiveHealth, type HealthOpinions } from "./effective-health.js";
+import { Ejection } from "./ejection.js";
 
 /** Settings of a {@link HealthTracker}; all of them are resolved options of the platform. */
 export interface HealthTrackerOptions {
@@ -31,19 +32,30 @@ export class HealthTracker {
   #pollFailures = 0;
   #pollSuccesses = 0;
   #fellByFailures = false;
-  #trafficFailures = 0;
-  #ejections = 0;
-  #ejection: Timer | undefined;
+  readonly #ejection: Ejection;
   #closed = false;
 
   constructor(options: HealthTrackerOptions) {
     this.#options = options;
     this.#createdAt = options.clock.monotonic();
+    this.#ejection = new Ejection(options, (reason) => {
+      this.#set({ ...this.#opinions, traffic: reason === undefined ? undefined : { verdict: "unhealthy", reason } });
+    });
     this.#current = { ...effectiveHealth(this.#opinions), since: options.clock.now(), unavailableDependencies: [] };
   }
 
   get current(): Health {
     return this.#current;
+  }
+
+  /** What calls say of the plugin. */
+  get traffic(): TrafficState {
+    return this.#ejection.state;
+  }
+
+  /** Undefined unless the plugin is on trial after an ejection. */
+  get trial(): TrialGate | undefined {
+    return this.#ejection.trial;
   }
 
   /** Whether the last poll was worse than the plugin's own report. */
@@ -95,28 +107,17 @@ export class HealthTracker {
 
   /** A call got an answer from the plugin. */
   callAnswered(): void {
-    if (this.#trafficFailures === 0 && this.#ejections === 0) return;
-    this.#trafficFailures = 0;
-    if (this.#ejection !== undefined) return;
-    this.#ejections = 0;
-    this.#set({ ...this.#opinions, traffic: undefined });
+    this.#ejection.answered();
   }
 
   /** A call could not reach the plugin, or the plugin broke it. */
   callFailed(reason: string): void {
-    if (this.#ejection !== undefined || this.#closed) return;
-    this.#trafficFailures += 1;
-    // After an ejection one failed trial is enough.
-    const limit = this.#ejections > 0 ? 1 : this.#options.ejectAfterFailures;
-    if (this.#trafficFailures < limit) return;
-    this.#trafficFailures = 0;
-    const ejectMs = Math.min(this.#options.ejectMs * 2 ** this.#ejections, this.#options.maxEjectMs);
-    this.#ejections += 1;
-    this.#ejection = this.#options.clock.after(ejectMs, () => {
-      this.#ejection = undefined;
-      this.#set({ ...this.#opinions, traffic: undefined });
-    });
-    this.#set({ ...this.#opinions, traffic: { verdict: "unhealthy", reason: `calls keep failing: ${reason}` } });
+    if (!this.#closed) this.#ejection.failed(reason);
+  }
+
+  /** The plugin broke off the answer of a call that `callAnswered` was called for. */
+  callBroke(reason: string): void {
+    if (!this.#closed) this.#ejection.broke(reason);
   }
 
   /** The plugin's process or module has ended. */
@@ -127,8 +128,7 @@ export class HealthTracker {
   /** Cancels timers; what comes afterwards changes nothing. */
   close(): void {
     this.#closed = true;
-    this.#ejection?.cancel();
-    this.#ejection = undefined;
+    this.#ejection.close();
   }
 
   #set(opinions: HealthOpinions): void {

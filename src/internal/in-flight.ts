@@ -12,6 +12,8 @@ export class InFlight {
   #idle: Deferred<void> | undefined;
   /** Called after each change of `count`. */
   onChange: (() => void) | undefined;
+  /** Called after an entry has left, before anybody is told that nothing is in flight: others may take its place. */
+  onLeave: (() => void) | undefined;
 
   get count(): number {
     return this.#entries.size;
@@ -26,6 +28,7 @@ export class InFlight {
   leave(entry: InFlightEntry): void {
     if (!this.#entries.delete(entry)) return;
     this.onChange?.();
+    this.onLeave?.();
     if (this.#entries.size === 0) {
       this.#idle?.resolve();
       this.#idle = undefined;

@@ -2,7 +2,7 @@ import type { RuntimeId } from "../model/catalog.js";
 import { explainAllExcluded, explainNoCompatibleVersion, explainNoHealthyProvider } from "./explain.js";
 import { type FindFailure, type FindResult, notFound } from "./find-result.js";
 import type { Provider, TypeOffers } from "./provider.js";
-import { providerState } from "./provider-state.js";
+import { isEjected, providerState } from "./provider-state.js";
 import { createSelector, type SelectorSources } from "./selection/create-selector.js";
 import type { SelectionContext, SelectionStrategy, Selector } from "./selection/selector.js";
 import type { VersionRange } from "./version-range.js";
@@ -14,6 +14,7 @@ interface LaneState {
   readonly strategy: SelectionStrategy;
   readonly healthy: Selector;
   readonly degraded: Selector;
+  readonly ejected: Selector;
   generation: number;
 }
 
@@ -29,6 +30,8 @@ export class CandidatePool {
   #generation = -1;
   #healthy: readonly Provider[] = [];
   #degraded: readonly Provider[] = [];
+  /** Unhealthy only because calls failed. */
+  #ejected: readonly Provider[] = [];
   #failure: FindFailure | undefined;
 
   constructor(type: string, range: VersionRange, sources: SelectorSources) {
@@ -43,17 +46,21 @@ export class CandidatePool {
     return this.#healthy.length + this.#degraded.length;
   }
 
-  /** Chooses in `lane`. `offers` are those of the pool's type, now. */
+  /** Chooses in `lane`. `offers` are those of the pool's type, now. With `tryEjected`, ejected ones if there are no others. */
   find(
     offers: TypeOffers,
     lane: Lane,
     strategy: SelectionStrategy,
     context: SelectionContext,
     exclude: ReadonlySet<RuntimeId> | undefined,
+    tryEjected = false,
   ): FindResult {
     this.#refresh(offers);
-    const { healthy, degraded } = this.#lane(lane, strategy);
-    const provider = healthy.choose(context, exclude) ?? degraded.choose(context, exclude);
+    const { healthy, degraded, ejected } = this.#lane(lane, strategy);
+    let provider = healthy.choose(context, exclude) ?? degraded.choose(context, exclude);
+    if (provider === undefined && tryEjected && this.#healthy.length + this.#degraded.length === 0) {
+      provider = ejected.choose(context, exclude);
+    }
     return provider === undefined ? this.#explain(offers, exclude) : { kind: "found", provider };
   }
 
@@ -67,15 +74,18 @@ export class CandidatePool {
     if (this.#generation === offers.generation) return;
     const healthy: Provider[] = [];
     const degraded: Provider[] = [];
+    const ejected: Provider[] = [];
     for (const offer of offers.byPlugin.values()) {
       const state = providerState(offer.plugin);
-      if (state !== "healthy" && state !== "degraded") continue;
-      const provider = this.#range.pick(offer);
-      if (provider !== undefined) (state === "healthy" ? healthy : degraded).push(provider);
+      const group =
+        state === "healthy" ? healthy : state === "degraded" ? degraded : isEjected(offer.plugin) ? ejected : undefined;
+      const provider = group === undefined ? undefined : this.#range.pick(offer);
+      if (provider !== undefined) group?.push(provider);
     }
     // Frozen, because functions of users get them.
     this.#healthy = Object.freeze(healthy);
     this.#degraded = Object.freeze(degraded);
+    this.#ejected = Object.freeze(ejected);
     this.#failure = undefined;
     this.#generation = offers.generation;
   }
@@ -85,12 +95,14 @@ export class CandidatePool {
     if (lane?.strategy !== strategy) {
       if (lane !== undefined) closeLane(lane);
       const healthy = createSelector(strategy, this.#sources);
-      lane = { strategy, healthy, degraded: createSelector(strategy, this.#sources), generation: -1 };
+      const degraded = createSelector(strategy, this.#sources);
+      lane = { strategy, healthy, degraded, ejected: createSelector(strategy, this.#sources), generation: -1 };
       this.#lanes.set(name, lane);
     }
     if (lane.generation !== this.#generation) {
       lane.healthy.update(this.#healthy);
       lane.degraded.update(this.#degraded);
+      lane.ejected.update(this.#ejected);
       lane.generation = this.#generation;
     }
     return lane;
@@ -116,4 +128,5 @@ export class CandidatePool {
 function closeLane(lane: LaneState): void {
   lane.healthy.close();
   lane.degraded.close();
+  lane.ejected.close();
 }

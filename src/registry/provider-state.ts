@@ -17,6 +17,10 @@ export interface ProviderStatus {
 export const providerState = (plugin: PluginRecord): ProviderState =>
   plugin.phase.kind === "serving" ? plugin.health.state : plugin.phase.kind;
 
+/** Whether calls to `plugin` failed, and nothing else is wrong with it. */
+export const isEjected = ({ phase, health }: PluginRecord): boolean =>
+  phase.kind === "serving" && health.state === "unhealthy" && health.cause === "traffic";
+
 /** Why `plugin` is in its state; empty if nobody said. */
 const providerReason = (plugin: PluginRecord): string =>
   plugin.phase.kind === "serving" ? plugin.health.reason : plugin.phase.reason;

@@ -43,6 +43,8 @@ export interface FindOptions {
   readonly callerId?: RuntimeId | undefined;
   /** Plugins that must not be chosen, because a call to them has failed already. */
   readonly exclude?: ReadonlySet<RuntimeId> | undefined;
+  /** Whether providers that are ejected will do if there are no others. @default false */
+  readonly tryEjected?: boolean | undefined;
   /** Which of the type's strategies chooses. @default "discover" */
   readonly purpose?: SelectionPurpose | undefined;
   /** Chooses this once instead of the type's strategy. */
@@ -120,7 +122,7 @@ export class ServiceRegistry {
     const strategy = strategyOverride ?? this.selectionStrategy(type, purpose);
     const lane: Lane = strategyOverride === undefined ? purpose : overrideLane(purpose, strategyOverride);
     const context: SelectionContext = { type, minVersion: range.wanted, callerId, purpose };
-    return this.#pool(type, range).find(offers, lane, strategy, context, exclude);
+    return this.#pool(type, range).find(offers, lane, strategy, context, exclude, options.tryEjected);
   }
 
   /** Whether exactly one plugin satisfies the request and can take calls now. An unusable range is satisfied by nobody. */

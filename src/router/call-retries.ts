@@ -6,9 +6,22 @@ import type { UpstreamFailure } from "./upstream.js";
 
 const firstDelayMs = 20;
 const longestDelayMs = 250;
-const maxRefusedTries = 3;
 
-/** What to do with a call that has certainly not reached its provider. */
+/** How often a call goes to the same provider again after a failure of this kind. */
+const triesAfter: Readonly<Record<UpstreamFailure["kind"], number>> = {
+  refused: 3,
+  // The next try is in the protocol that the provider speaks.
+  "speaks-http2": 1,
+  // Mostly a kept connection that the provider was just closing. Only calls that may reach it twice come here.
+  broken: 1,
+  "bad-answer": 0,
+  unreachable: 0,
+  untrusted: 0,
+  timeout: 0,
+  invalid: 0,
+};
+
+/** What to do with a call that has certainly not reached its provider, or may reach it twice. */
 export type NextTry =
   /** Another provider takes it. `providerFailed` unless the first is only starting, or just had no room. */
   | { readonly kind: "elsewhere"; readonly decision: Forward; readonly providerFailed: boolean }
@@ -18,7 +31,7 @@ export type NextTry =
 
 /**
  * The tries of one call. One for any provider moves on to those that it has not tried. A provider that has just started
- * is dialled until it has had its time, one that refused a stream a few times.
+ * is dialled until it has had its time, others as often as the failure is worth.
  */
 export class CallRetries {
   #tries = 0;
@@ -30,20 +43,23 @@ export class CallRetries {
   ) {}
 
   after(failure: UpstreamFailure, decision: Forward): NextTry {
-    const { runtimeId } = decision.provider.plugin;
-    const starting = failure.kind === "unreachable" && this.#isStarting(decision);
     this.#tries++;
-    this.#tried.add(runtimeId);
-    if (!decision.pinned) {
-      const other = this.#decide(decision, this.#tried);
-      if (other.kind === "forward" && !this.#tried.has(other.provider.plugin.runtimeId)) {
-        return { kind: "elsewhere", decision: other, providerFailed: !starting && failure.kind !== "refused" };
-      }
+    const starting = failure.kind === "unreachable" && this.#isStarting(decision);
+    const other = failure.kind === "speaks-http2" ? undefined : this.#elsewhere(decision);
+    if (other !== undefined) {
+      return { kind: "elsewhere", decision: other, providerFailed: !starting && failure.kind !== "refused" };
     }
-    const again = starting || (failure.kind === "refused" && this.#tries <= maxRefusedTries);
-    if (!again) return { kind: "give-up" };
+    if (!starting && this.#tries > triesAfter[failure.kind]) return { kind: "give-up" };
     const delayMs = Math.min(firstDelayMs * 2 ** (this.#tries - 1), longestDelayMs);
     return { kind: "later", delayMs, decide: () => this.#decide(decision, undefined) };
+  }
+
+  /** A provider that this call has not tried, if the caller leaves the choice to the host. */
+  #elsewhere(decision: Forward): Forward | undefined {
+    this.#tried.add(decision.provider.plugin.runtimeId);
+    if (decision.pinned) return undefined;
+    const other = this.#decide(decision, this.#tried);
+    return other.kind === "forward" && !this.#tried.has(other.provider.plugin.runtimeId) ? other : undefined;
   }
 
   #decide({ caller }: Forward, exclude: ReadonlySet<RuntimeId> | undefined): Decision {

@@ -2,7 +2,7 @@ import type { Registration, RuntimeId } from "../model/catalog.js";
 import type { Principal } from "../model/principal.js";
 import type { ConnectCode } from "./connect-code.js";
 import type { BadPath, RouteTarget } from "./path.js";
-import type { CallFailure } from "./protocol-error.js";
+import { type CallFailure, failureOf } from "./protocol-error.js";
 import type { RouteLookup, RouteProvider, RouterView } from "./router-view.js";
 import { upstreamPath } from "./upstream-path.js";
 
@@ -29,13 +29,25 @@ export interface Refuse extends CallFailure {
   readonly kind: "refuse";
   /** The provider that the call was for, if it was found. */
   readonly provider: RouteProvider | undefined;
+  /** Whether all that is wrong is that the provider has no room now, so that the call may wait for it. */
+  readonly busy?: boolean;
 }
 
 /** What happens to a call. */
 export type Decision = Forward | Refuse;
 
+/** Which providers are known to have no room, so that a call for any of them goes to another one. */
+export interface FullProviders {
+  /** The full ones of those that offer `type`; undefined if there are none. */
+  of(type: string): ReadonlySet<RuntimeId> | undefined;
+  /** `provider` was found full by a call of `type`. */
+  note(type: string, provider: RouteProvider): void;
+}
+
 /** What the decision depends on beside the call and the view. */
 export interface DecideOptions {
+  /** @default nobody keeps a list: a call for any provider takes the first that is chosen */
+  readonly full?: FullProviders;
   readonly maxBodyBytes: number;
   readonly maxInFlightPerProvider: number;
   readonly retryAfterMs: number;
@@ -51,6 +63,8 @@ export interface DecideRequest {
   readonly contentLength: number | undefined;
   /** Set when a provider could not be reached: those that are not to be chosen again. The rate is not taken twice. */
   readonly retry?: { readonly exclude: ReadonlySet<RuntimeId> | undefined };
+  /** Whether the call was decided on before, and waited: its rate is not taken twice. @default false */
+  readonly waited?: boolean;
 }
 
 const refuse = (
@@ -79,26 +93,55 @@ function identityFault(caller: Caller): string | undefined {
   }
 }
 
-/** Why a provider cannot take a call now; undefined if it can. */
-function unavailability(provider: RouteProvider, pinned: boolean, maxInFlight: number): string | undefined {
-  const { plugin, inFlight } = provider;
+/** Why a provider cannot take a call, however much room it has; undefined if it can. */
+function unavailability({ plugin, lastResort }: RouteProvider, pinned: boolean): string | undefined {
   const { phase, health } = plugin;
   const because = (reason: string): string => (reason === "" ? "" : `: ${reason}`);
   if (phase.kind === "draining" || (phase.kind === "leaving" && !pinned)) {
     return `${plugin.runtimeId} is ${phase.kind}${because(phase.reason)}`;
   }
-  if (health.state === "unready" || health.state === "unhealthy") {
+  if (lastResort !== true && (health.state === "unready" || health.state === "unhealthy")) {
     return `${plugin.runtimeId} is ${health.state}${because(health.reason)}`;
   }
   if (plugin.address.kind === "external") return `${plugin.runtimeId} has no base_url, so no call can reach it`;
-  if (inFlight.count >= maxInFlight)
-    return `${plugin.runtimeId} is working on ${inFlight.count} calls, as many as it may`;
   return undefined;
+}
+
+/** Finds who is asked for; of those that will do, one with room if there is one. */
+function lookUp({ caller, retry }: DecideRequest, target: RouteTarget, view: RouterView, options: DecideOptions) {
+  const { serviceType, runtimeId } = target;
+  if (runtimeId !== undefined) return view.pinned(serviceType, runtimeId);
+  const exclude = retry?.exclude;
+  const { full, maxInFlightPerProvider } = options;
+  const principal = caller as Principal;
+  for (;;) {
+    const known = full?.of(serviceType);
+    const chosen = view.choose(serviceType, principal, union(exclude, known));
+    if (chosen.kind !== "found") return known === undefined ? chosen : view.choose(serviceType, principal, exclude);
+    const { plugin } = chosen.provider;
+    const hasRoom = fullness(chosen.provider, maxInFlightPerProvider) === undefined;
+    if (hasRoom || full === undefined || known?.has(plugin.runtimeId)) return chosen;
+    full.note(serviceType, chosen.provider);
+  }
+}
+
+/** Why a provider has no room for one more call; undefined if it has. */
+function fullness({ plugin, inFlight, trial }: RouteProvider, maxInFlight: number): string | undefined {
+  if (trial?.isTaken === true) return `${plugin.runtimeId} is on trial after failed calls, by one call at a time`;
+  if (inFlight.count < maxInFlight) return undefined;
+  return `${plugin.runtimeId} is working on ${inFlight.count} calls, as many as it may`;
+}
+
+function union(
+  a: ReadonlySet<RuntimeId> | undefined,
+  b: ReadonlySet<RuntimeId> | undefined,
+): ReadonlySet<RuntimeId> | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : new Set([...a, ...b]);
 }
 
 /**
  * Decides on a call, in the order of the wire contract: path, identity, provider, permission, rate, availability, size.
- * Changes nothing but the caller's rate.
+ * Changes nothing but the caller's rate, what is known of full providers, and whose call is the trial of an ejected one.
  */
 export function decide(request: DecideRequest, view: RouterView, options: DecideOptions): Decision {
   const { target, caller } = request;
@@ -107,10 +150,7 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
   if (fault !== undefined || "refused" in caller) return refuse("unauthenticated", 401, fault ?? "");
 
   const pinned = target.runtimeId !== undefined;
-  const lookup: RouteLookup =
-    target.runtimeId === undefined
-      ? view.choose(target.serviceType, caller, request.retry?.exclude)
-      : view.pinned(target.serviceType, target.runtimeId);
+  const lookup: RouteLookup = lookUp(request, target, view, options);
   if (lookup.kind === "not-found") return refuse("not_found", 404, lookup.message);
 
   const provider = lookup.kind === "found" ? lookup.provider : undefined;
@@ -122,16 +162,25 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
     const forbidden = view.refusal(caller, provider, target.serviceType, where.path);
     if (forbidden !== undefined) return refuse("permission_denied", 403, forbidden, provider);
   }
-  const waitMs = request.retry === undefined ? view.takeRate(caller) : 0;
-  if (waitMs > 0) return refuse("resource_exhausted", 429, "the caller makes more calls than it may", provider, waitMs);
+  const waitMs = request.retry === undefined && request.waited !== true ? view.takeRate(caller) : 0;
+  if (waitMs > 0) return refuse("resource_exhausted", 429, tooManyCalls, provider, waitMs);
   if (lookup.kind === "unavailable") return refuse("unavailable", 503, lookup.message, undefined, lookup.retryAfterMs);
   if (provider === undefined || where === undefined) return refuse("not_found", 404, "no provider");
+  const unavailable = unavailability(provider, pinned);
+  if (unavailable !== undefined) {
+    return refuse("unavailable", 503, unavailable, provider, provider.retryAfterMs ?? options.retryAfterMs);
+  }
   // A call that is tried again may be counted there already.
-  const busy = unavailability(provider, pinned, options.maxInFlightPerProvider + (request.retry === undefined ? 0 : 1));
-  if (busy !== undefined) return refuse("unavailable", 503, busy, provider, options.retryAfterMs);
+  const full = fullness(provider, options.maxInFlightPerProvider + (request.retry === undefined ? 0 : 1));
+  if (full !== undefined) {
+    options.full?.note(target.serviceType, provider);
+    const others = pinned || options.full === undefined ? "" : `, as every provider of ${target.serviceType}`;
+    return { ...refuse("unavailable", 503, full + others, provider, options.retryAfterMs), busy: true };
+  }
   if (request.contentLength !== undefined && request.contentLength > options.maxBodyBytes) {
     return refuse("resource_exhausted", 413, bodyTooLong(options.maxBodyBytes), provider);
   }
+  provider.trial?.take();
   return {
     kind: "forward",
     caller,
@@ -142,6 +191,19 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
     serviceType: target.serviceType,
     pinned,
   };
+}
+
+const tooManyCalls = "the caller makes more calls than it may";
+
+/**
+ * Why a call that the host answers itself does not pass; undefined if it does. By the same rules: rate, size.
+ *
+ * @param waitMs until the caller's rate lets it pass
+ * @param contentLength as announced; 0 if it was not
+ */
+export function admissionFailure(waitMs: number, contentLength: number, maxBodyBytes: number): CallFailure | undefined {
+  if (waitMs > 0) return failureOf("resource_exhausted", 429, tooManyCalls, waitMs);
+  return contentLength > maxBodyBytes ? failureOf("resource_exhausted", 413, bodyTooLong(maxBodyBytes)) : undefined;
 }
 
 /** Why a request with too long a body is refused, before or while it passes. */

@@ -17,6 +17,8 @@ export interface ForwardContext {
   readonly connections: ProviderConnections;
   /** Calls that wait for a provider's head. */
   readonly headTimeouts: TimeoutQueue;
+  /** Looks after streams on which nothing moves; undefined if that has no limit. */
+  readonly idleStreams: TimeoutQueue | undefined;
   readonly traceIds: TraceIds;
   readonly onCall: (event: CallEvent) => void;
 }

@@ -1,22 +1,20 @@
 import type { ExchangeEnd, FieldList, ServerExchange } from "../http/exchange.js";
-import { fieldValue } from "../http/field-list.js";
 import type { Timer } from "../internal/clock.js";
 import type { InFlightEntry } from "../internal/in-flight.js";
 import type { CallEvent, CallProtocol } from "../model/call-event.js";
+import { AnswerRelay } from "./answer-relay.js";
 import type { CallAccount } from "./call-account.js";
 import { CallRetries } from "./call-retries.js";
 import { callerDeadlineMs } from "./deadline.js";
 import { bodyTooLong, type Decision, type Forward } from "./decide.js";
-import { EnvelopeTracker } from "./envelope-tracker.js";
 import type { ForwardContext } from "./forward-context.js";
-import { passedTrailers } from "./hop-by-hop.js";
+import { IdleWatch } from "./idle-watch.js";
 import type { RouteTarget } from "./path.js";
-import { answersInEnvelopes } from "./protocol.js";
-import { breakAnswer, type CallFailure, failureOf, sendError } from "./protocol-error.js";
-import { Pump, type PumpWatcher } from "./pump.js";
-import { viaEntry } from "./request-headers.js";
+import { type CallFailure, failureOf, sendError } from "./protocol-error.js";
+import { isRepeatable } from "./repeatable.js";
+import { type RelayWatcher, RequestRelay } from "./request-relay.js";
 import { responseFields } from "./response-headers.js";
-import type { TimeoutEntry } from "./timeout-queue.js";
+import type { TimeoutEntry, TimeoutPlace } from "./timeout-queue.js";
 import type { UpstreamCall, UpstreamEvents, UpstreamFailure } from "./upstream.js";
 import { upstreamRequest } from "./upstream-request.js";
 
@@ -25,21 +23,20 @@ import { upstreamRequest } from "./upstream-request.js";
  * stands, `calling` until the head of the answer comes, `answering` until its end, and `over` then; the caller's side
  * is the exchange.
  */
-export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher, TimeoutEntry {
+export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatcher, TimeoutEntry {
   #state: "dialing" | "calling" | "answering" | "over" = "dialing";
   #decision: Forward;
   #call: UpstreamCall | undefined;
-  #requestPump: Pump | undefined;
-  #requestSent: boolean;
-  #answerPump: Pump | undefined;
-  #answerStatus = 0;
-  #answerFields: FieldList = [];
-  #answerEnded = false;
-  #tracker: EnvelopeTracker | undefined;
+  /** Undefined for requests without a body. */
+  readonly #relay: RequestRelay | undefined;
+  readonly #answer: AnswerRelay;
   #deadline: Timer | undefined;
+  #idle: IdleWatch | undefined;
   #redial: Timer | undefined;
   #retries: CallRetries | undefined;
-  readonly #hasBody: boolean;
+  /** Whether the call was ended because its time was over. */
+  #isLate = false;
+  timeoutPlace: TimeoutPlace | undefined = undefined;
 
   constructor(
     readonly context: ForwardContext,
@@ -49,8 +46,8 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
     decision: Forward,
   ) {
     this.#decision = decision;
-    this.#hasBody = !exchange.bodyless;
-    this.#requestSent = !this.#hasBody;
+    this.#answer = new AnswerRelay(exchange, account, () => (this.#state === "over" ? undefined : this.#call));
+    if (!exchange.bodyless) this.#relay = new RequestRelay(exchange, context.options.replayMaxBytes, this);
   }
 
   get #protocol(): CallProtocol {
@@ -68,9 +65,22 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
     this.#enter(this.#decision);
     this.exchange.onEnd((end) => this.#onExchangeEnd(end));
     if (this.exchange.ended !== undefined) return;
+    const { clock, idleStreams, options } = this.context;
+    if (idleStreams !== undefined) {
+      this.#idle = new IdleWatch(
+        idleStreams,
+        () => this.#answer.bytes + (this.#relay?.bytes ?? 0),
+        () => {
+          const reason = `nothing moved in either direction for ${options.idleStreamMs} ms`;
+          this.#fail(this.#unavailable(reason, 504), "aborted");
+        },
+      );
+    }
     const deadlineMs = callerDeadlineMs(this.#protocol, this.exchange.head);
     if (deadlineMs !== undefined) {
-      this.#deadline = this.context.clock.after(deadlineMs, () => {
+      // The call may have waited for its turn.
+      this.#deadline = clock.after(deadlineMs - this.account.elapsedMs(), () => {
+        this.#isLate = true;
         this.#fail(failureOf("deadline_exceeded", 504, `the caller's deadline of ${deadlineMs} ms is over`), "aborted");
       });
     }
@@ -79,12 +89,13 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
 
   /** Ends the call on the host's behalf. */
   abort(reason: Error): void {
-    this.#fail(failureOf("unavailable", 503, reason.message, this.context.options.retryAfterMs), "aborted");
+    this.#fail(this.#unavailable(reason.message, 503), "aborted");
   }
 
   onTimeout(): void {
     const { plugin } = this.#decision.provider;
     const reason = `${plugin.runtimeId} did not answer within ${this.context.options.headersTimeoutMs} ms`;
+    this.#isLate = true;
     this.#failProvider(reason, 504);
   }
 
@@ -114,51 +125,42 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
         else this.broken(failure);
       });
     } else {
-      if (!this.#hasBody) this.context.headTimeouts.add(this);
-      this.#call = pool
-        .upstream(protocol)
-        .start(upstreamRequest(this.context, this.exchange, this.#decision, this.account, protocol), this);
+      if (this.#relay === undefined) this.context.headTimeouts.add(this);
+      const request = upstreamRequest(this.context, this.exchange, this.#decision, this.account, protocol);
+      const call = pool.upstream(protocol).start(request, this);
+      // The call may have begun, and even have failed, from within.
+      if (this.#state !== "over") this.#call = call;
+      else call.cancel();
     }
   }
 
   ready(call: UpstreamCall): void {
     if (this.#state !== "dialing") return;
     this.#state = "calling";
-    const { body } = this.exchange;
-    this.#requestPump = new Pump(body, call.requestBody, this);
-    // An empty body may have come to its end while the connection was made.
-    if (body.readableEnded) {
-      this.#onRequestEnd(call);
-      return;
-    }
-    body.on("end", () => this.#onRequestEnd(call));
-    this.#requestPump.start();
+    this.#call = call;
+    this.#relay?.begin(call);
   }
 
-  #onRequestEnd(call: UpstreamCall): void {
-    if (this.#state === "over" || this.#requestSent) return;
-    this.#requestSent = true;
-    this.#requestPump?.stop();
-    call.endRequest(passedTrailers(this.exchange.requestTrailers()));
-    if (this.#state === "calling") this.context.headTimeouts.add(this);
+  drained(): void {
+    this.#relay?.drained();
   }
 
-  passing(pump: Pump, chunk: Buffer): boolean {
-    if (pump === this.#answerPump) {
-      this.#tracker?.push(chunk);
-      return true;
-    }
+  passing(totalBytes: number): boolean {
     const { maxBodyBytes } = this.context.options;
-    if (pump.bytes + chunk.length <= maxBodyBytes) return true;
+    if (totalBytes <= maxBodyBytes) return true;
     this.#fail(failureOf("resource_exhausted", 413, bodyTooLong(maxBodyBytes)), "refused");
     return false;
   }
 
-  blocked(pump: Pump, isBlocked: boolean): void {
+  blocked(isBlocked: boolean): void {
     // A provider that neither answers nor reads gets no more time than one that has read all.
-    if (pump !== this.#requestPump || this.#state !== "calling") return;
+    if (this.#state !== "calling") return;
     if (isBlocked) this.context.headTimeouts.add(this);
     else this.context.headTimeouts.delete(this);
+  }
+
+  requestEnded(): void {
+    if (this.#state === "calling") this.context.headTimeouts.add(this);
   }
 
   // From the provider.
@@ -167,67 +169,60 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
     if (status === 102 || status === 103) this.exchange.informational(status, responseFields(fields, undefined, false));
   }
 
-  answered(call: UpstreamCall, status: number, fields: FieldList, endOfAnswer: boolean): void {
+  answered(status: number, fields: FieldList, endOfAnswer: boolean): void {
     if (this.#state === "over") return;
     this.#state = "answering";
+    this.#relay?.forget();
     this.context.headTimeouts.delete(this);
     this.context.traffic.answered(this.#decision.provider.plugin.runtimeId);
-    const hasLength = fieldValue(fields, "content-length") !== undefined;
-    const via = viaEntry(this.exchange.head.httpVersion, this.context.options.viaName);
-    this.#answerStatus = status;
-    this.#answerFields = fields;
-    this.#answerEnded = endOfAnswer;
-    if (status === 200 && !hasLength && answersInEnvelopes(this.#protocol, fieldValue(fields, "content-type") ?? "")) {
-      this.#tracker = new EnvelopeTracker();
-    }
-    // node:http refuses to announce trailers where none can follow.
-    const trailersPossible = !hasLength && !endOfAnswer && this.exchange.head.httpVersion !== "1.0";
-    if (endOfAnswer) this.account.completed(status, fields, [], undefined);
-    this.account.status = status;
     try {
-      this.exchange.respond(status, responseFields(fields, via, trailersPossible), endOfAnswer);
+      this.#answer.begin(status, fields, endOfAnswer, this.context.options.viaName);
     } catch (error) {
       const { runtimeId } = this.#decision.provider.plugin;
       this.#failProvider(
         `${runtimeId} answered with fields that cannot be passed on: ${(error as Error).message}`,
         502,
       );
-      return;
     }
-    // `respond` may have ended the exchange, and with it this call.
-    if (endOfAnswer || (this.#state as string) === "over") return;
-    this.#answerPump = new Pump(call.answerBody, this.exchange.response, this);
-    this.#answerPump.start();
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#state === "answering") this.#answer.data(chunk);
   }
 
   ended(trailers: FieldList): void {
     if (this.#state === "over") return;
-    if (!this.#answerEnded) this.account.completed(this.#answerStatus, this.#answerFields, trailers, this.#tracker);
+    this.#answer.complete(trailers);
     this.#leave();
-    if (!this.#answerEnded) this.exchange.end(passedTrailers(trailers));
+    this.#answer.end(trailers);
   }
 
   broken(failure: UpstreamFailure): void {
     if (this.#state === "over") return;
     const { runtimeId } = this.#decision.provider.plugin;
     if (this.#state === "answering") {
-      this.#failProvider(`${runtimeId} broke off its answer: ${failure.message}`, 502);
+      const reason = `${runtimeId} broke off its answer: ${failure.message}`;
+      this.context.traffic.broke(runtimeId, reason);
+      this.#fail(this.#unavailable(reason, 502), "provider-failed");
     } else if (failure.kind === "invalid") {
       this.#fail(failureOf("invalid_argument", 400, `the request cannot be passed on: ${failure.message}`), "refused");
-    } else if (failure.kind === "broken") {
+    } else if (failure.kind === "bad-answer" || (failure.kind === "broken" && !isRepeatable(this.exchange.head))) {
       this.#failProvider(`${runtimeId} broke the connection before it answered: ${failure.message}`, 502);
-    } else if (this.#state === "calling") {
-      // Nobody has seen the call, but what was read of its body cannot be read again.
+    } else if (this.#relay?.repeatable === false) {
       this.#failProvider(`${runtimeId} did not take the call: ${failure.message}`, 502);
     } else {
       this.#tryAgain(failure);
     }
   }
 
-  /** Called for a call that has certainly not reached its provider, and whose body nobody has read. */
+  /** Called for a call that has certainly not reached its provider, or may reach it twice, with its whole request at hand. */
   #tryAgain(failure: UpstreamFailure): void {
-    const { runtimeId } = this.#decision.provider.plugin;
+    const { plugin } = this.#decision.provider;
+    const { runtimeId } = plugin;
+    this.#state = "dialing";
+    this.#relay?.detach();
     this.context.headTimeouts.delete(this);
+    if (failure.kind === "speaks-http2") this.context.connections.poolOf(plugin)?.speaksHttp2Only();
     this.#retries ??= new CallRetries(this.context, this.target);
     const next = this.#retries.after(failure, this.#decision);
     switch (next.kind) {
@@ -260,7 +255,11 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
 
   #failProvider(reason: string, httpStatus: number): void {
     this.context.traffic.failed(this.#decision.provider.plugin.runtimeId, reason);
-    this.#fail(failureOf("unavailable", httpStatus, reason, this.context.options.retryAfterMs), "provider-failed");
+    this.#fail(this.#unavailable(reason, httpStatus), "provider-failed");
+  }
+
+  #unavailable(reason: string, httpStatus: number): CallFailure {
+    return failureOf("unavailable", httpStatus, reason, this.context.options.retryAfterMs);
   }
 
   #fail(failure: CallFailure, outcome: CallEvent["outcome"]): void {
@@ -268,7 +267,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
     this.account.failed(failure, outcome);
     this.#leave(true);
     if (this.exchange.ended !== undefined) return;
-    if (this.exchange.responded) breakAnswer(this.exchange, this.#protocol, this.#tracker, failure);
+    if (this.exchange.responded) this.#answer.break(failure);
     else this.account.status = sendError(this.exchange, this.#protocol, failure);
   }
 
@@ -277,28 +276,25 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, PumpWatcher
     this.#state = "over";
     this.#deadline?.cancel();
     this.#redial?.cancel();
+    this.#idle?.stop();
     this.context.headTimeouts.delete(this);
-    this.#requestPump?.stop();
-    this.#answerPump?.stop();
+    const unsent = this.#relay?.ended === false;
+    this.#relay?.stop();
     const call = this.#call;
     // What an answered provider has not taken of the request it will not get any more.
-    if (call !== undefined && (cancel || (this.#hasBody && !this.#isSent(call)))) call.cancel();
+    if (call !== undefined && (cancel || unsent || !call.sent)) call.cancel(this.#isLate);
     this.#decision.provider.inFlight.leave(this);
-  }
-
-  #isSent(call: UpstreamCall): boolean {
-    return this.#requestSent && call.requestBody.writableFinished;
   }
 
   #onExchangeEnd(end: ExchangeEnd): void {
     const { account } = this;
     // An answer without a body was handed over as a whole: a caller that closes then has got it.
-    if (end.kind === "caller-gone" && !this.#answerEnded && account.outcome === "completed") {
+    if (end.kind === "caller-gone" && !this.#answer.isHeadOnly && account.outcome === "completed") {
       account.failed(failureOf("canceled", 499, "the caller went away"), "caller-gone");
     }
-    if (this.#state !== "over" && !this.#answerEnded) this.#leave(true);
-    account.requestBytes = this.#requestPump?.bytes ?? 0;
-    account.responseBytes = this.#answerPump?.bytes ?? 0;
+    if (this.#state !== "over" && !this.#answer.isHeadOnly) this.#leave(true);
+    account.requestBytes = this.#relay?.bytes ?? 0;
+    account.responseBytes = this.#answer.bytes;
     this.context.onCall(account.event());
   }
 }

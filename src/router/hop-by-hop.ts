@@ -35,6 +35,8 @@ export function namedByConnection(fields: FieldList): ReadonlySet<string> | unde
     if (value === "keep-alive" || value === "close") continue;
     named ??= new Set();
     for (const name of value.split(",")) named.add(name.trim());
+    // Not hop-by-hop whatever anybody says: without its length a body would be read as the next message.
+    named.delete("content-length");
   }
   return named;
 }

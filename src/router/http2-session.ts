@@ -1,6 +1,9 @@
 import { type ClientHttp2Session, connect, constants } from "node:http2";
-import { connect as netConnect } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../internal/clock.js";
+import { dial } from "./dial.js";
+import { dialFailure } from "./dial-failure.js";
 import type { TargetAddress } from "./target-address.js";
 import type { UpstreamFailure } from "./upstream.js";
 
@@ -9,6 +12,10 @@ import type { UpstreamFailure } from "./upstream.js";
 const maxResets = 500;
 const streamWindowBytes = 256 * 1024;
 const largestWindowBytes = 2 ** 31 - 1;
+/** How often the peer of a session with calls is asked whether it is still there. */
+const pingIntervalMs = 30_000;
+/** How long a peer may take to end a connection that this side has ended. */
+const closeTimeoutMs = 1_000;
 
 /** What HTTP/2 calls of one provider share. */
 export interface Http2Options {
@@ -27,6 +34,8 @@ export interface SessionOwner {
   sessionFailed(session: UpstreamSession, failure: UpstreamFailure, spokeOtherwise: boolean): void;
   /** The session takes no more calls. */
   sessionRetired(session: UpstreamSession): void;
+  /** The session may have room again. */
+  placeWaiting(): void;
 }
 
 /** One HTTP/2 connection to a provider, with the count of what runs on it. */
@@ -36,25 +45,30 @@ export class UpstreamSession {
   lastStreamId = Number.POSITIVE_INFINITY;
   #state: "connecting" | "open" | "retired" = "connecting";
   #connected = false;
+  /** Over TLS: whether the peer has chosen another protocol. In cleartext only its silence tells. */
+  #speaksOtherwise: boolean | undefined;
   #active = 0;
   #resets = 0;
   #limit = 0;
+  /** Limits connecting, then idling. */
   #timer: Timer | undefined;
+  /** Set from a sign that the peer may be gone until it answers a ping. */
+  #isDoubtful = false;
+  /** Limits the answer to a ping, or waits for the next one. */
+  #pingTimer: Timer | undefined;
+  #socket: Duplex | undefined;
 
   constructor(
     target: TargetAddress,
     readonly owner: SessionOwner,
     readonly options: Http2Options,
   ) {
-    const { connect: connectInMemory, socketPath } = target;
-    const createConnection =
-      connectInMemory ?? (socketPath === undefined ? undefined : () => netConnect({ path: socketPath }));
     this.node = connect(`${target.secure ? "https" : "http"}://${target.authority}`, {
       settings: { enablePush: false, initialWindowSize: streamWindowBytes },
       // The default of 128 would reset answers with more fields than that.
       maxHeaderListPairs: 4_096,
       maxSessionMemory: 1_024,
-      ...(createConnection === undefined ? {} : { createConnection: createConnection as never }),
+      createConnection: () => this.#dial(target),
     } as never);
     this.node.on("connect", () => {
       this.#connected = true;
@@ -77,7 +91,7 @@ export class UpstreamSession {
 
   /** How many more calls the session takes now. */
   get capacity(): number {
-    return this.#state === "open" ? this.#limit - this.#active : 0;
+    return this.#state === "open" && !this.#isDoubtful ? this.#limit - this.#active : 0;
   }
 
   get connecting(): boolean {
@@ -88,7 +102,16 @@ export class UpstreamSession {
     this.#active++;
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.#active === 1) this.node.ref();
+    if (this.#active > 1) return;
+    this.node.ref();
+    this.#pingTimer ??= this.options.clock.after(pingIntervalMs, this.#ping);
+  }
+
+  /** Something did not come in time: until the peer shows that it is there, others take the calls. */
+  doubt(): void {
+    if (this.#isDoubtful || this.#state === "connecting" || this.node.destroyed) return;
+    this.#isDoubtful = true;
+    this.#ping();
   }
 
   /** A call is over; `wasReset` if this side ended it early. */
@@ -97,7 +120,7 @@ export class UpstreamSession {
     if (wasReset && ++this.#resets >= maxResets) this.retire();
     if (this.#active > 0 || this.node.destroyed) return;
     if (this.#state === "retired") {
-      this.node.close();
+      this.#close();
       return;
     }
     this.node.unref();
@@ -113,8 +136,57 @@ export class UpstreamSession {
     this.#timer = undefined;
     if (wasConnecting) this.node.destroy();
     // Not `close()` while calls run: it would refuse the trailers and resets that they still send.
-    else if (this.#active === 0) this.node.close();
+    else if (this.#active === 0) this.#close();
     this.owner.sessionRetired(this);
+  }
+
+  #close(): void {
+    this.node.close();
+    // Node waits for the peer's end, which a peer that is gone, or forgets it, never sends.
+    const timer = this.options.clock.after(closeTimeoutMs, () => this.#socket?.destroy());
+    this.#socket?.once("close", () => timer.cancel());
+  }
+
+  /** Asks the peer whether it is there, and ends the session with all its calls if it does not say so. */
+  readonly #ping = (): void => {
+    this.#pingTimer?.cancel();
+    this.#pingTimer = undefined;
+    if (this.node.destroyed || (this.#active === 0 && !this.#isDoubtful)) return;
+    const { clock, connectTimeoutMs } = this.options;
+    const timer = clock.after(connectTimeoutMs, () => {
+      this.node.destroy(new Error(`the provider did not answer a ping within ${connectTimeoutMs} ms`));
+    });
+    this.#pingTimer = timer;
+    // Refused while too many pings are under way, and then one of them will tell.
+    this.node.ping((error) => {
+      timer.cancel();
+      if (error !== null) return;
+      this.#pingTimer = this.#active > 0 ? clock.after(pingIntervalMs, this.#ping) : undefined;
+      if (!this.#isDoubtful) return;
+      this.#isDoubtful = false;
+      this.owner.placeWaiting();
+    });
+  };
+
+  #dial(target: TargetAddress): Duplex {
+    // With the other protocol offered, too, a server without HTTP/2 says so by its choice instead of by a broken handshake.
+    const socket = dial(target, ["h2", "http/1.1"]);
+    this.#socket = socket;
+    if (!target.secure) return socket;
+    this.#speaksOtherwise = false;
+    socket.once("secureConnect", () => this.#onSecure(socket as TLSSocket));
+    // node:http2 would tell only that the connection was closed, where a peer refuses this side's certificate.
+    socket.once("error", (error) => this.#onFailure(error));
+    return socket;
+  }
+
+  /** Before node:http2 writes anything: its listener comes later. */
+  #onSecure({ alpnProtocol }: TLSSocket): void {
+    this.#connected = true;
+    if (alpnProtocol === "h2") return;
+    this.#speaksOtherwise = true;
+    this.#onFailure(new Error("it does not speak HTTP/2 over TLS"));
+    this.node.destroy();
   }
 
   #onSettings(): void {
@@ -134,8 +206,9 @@ export class UpstreamSession {
     }
     this.#state = "retired";
     this.#timer?.cancel();
-    const kind = late && !this.#connected ? "timeout" : "unreachable";
-    this.owner.sessionFailed(this, { kind, message: error.message }, this.#connected);
+    const failure: UpstreamFailure =
+      late && !this.#connected ? { kind: "timeout", message: error.message } : dialFailure(error);
+    this.owner.sessionFailed(this, failure, this.#speaksOtherwise ?? this.#connected);
     this.owner.sessionRetired(this);
   }
 }

@@ -1,6 +1,8 @@
-import { isIP } from "node:net";
+import type { ConnectionOptions } from "node:tls";
 import { invalid } from "../errors.js";
 import { checkNumber } from "../model/limits.js";
+import { type TrustedProxies, trustedProxies } from "./trusted-proxies.js";
+import { resolveUpstreamTls, type UpstreamTlsOptions } from "./upstream-tls.js";
 
 /** Limits and habits of the router. All of them have defaults. */
 export interface RouterOptions {
@@ -16,10 +18,35 @@ export interface RouterOptions {
    * @default 5_000
    */
   readonly startGraceMs?: number;
+  /**
+   * What becomes of calls for which there are ejected providers only: `fail` refuses them with `unavailable` and the time
+   * when the first is tried again; `try` sends them there all the same. A call that names an ejected provider has only
+   * that one. @default "fail": an ejection is short, and whoever waits gets an answer sooner than from a provider that
+   * is down
+   */
+  readonly whenAllEjected?: "fail" | "try";
+  /**
+   * How long a call or an upgraded connection may last in which no byte moves in either direction, in milliseconds, before it
+   * is cut off; found out after one to two times that for calls. Once one side of an upgraded connection has ended its direction, `headersTimeoutMs` counts if it is shorter. @default Infinity
+   */
+  readonly idleStreamMs?: number;
   /** The longest request body in bytes, counted as it passes. @default Infinity */
   readonly maxBodyBytes?: number;
-  /** How many calls one provider may work on at a time; more are refused with `unavailable`. @default 10_000 */
+  /**
+   * How much of a request's body is kept until its answer begins, in bytes, so that a call that its provider refused
+   * unseen can be sent again. @default 65_536
+   */
+  readonly replayMaxBytes?: number;
+  /** How many calls one provider may work on at a time; more wait. @default 10_000 */
   readonly maxInFlightPerProvider?: number;
+  /**
+   * How many calls may wait for a provider that works on as many as it may; more are refused with `unavailable`. Calls
+   * for any provider of a type wait in a line of their own, as long for each provider of it that is full. Callers take
+   * turns, and none can keep the others out of a line. 0: nobody waits. @default 1_000
+   */
+  readonly maxQueuedPerProvider?: number;
+  /** How long such a call waits at most, in milliseconds, before it is refused. 0: nobody waits. @default 1_000 */
+  readonly queueTimeoutMs?: number;
   /**
    * How long an unused HTTP/1.1 connection to a provider is kept, in milliseconds. A provider's own `Keep-Alive: timeout`
    * shortens it, so that no call goes out on a connection that is just being closed. @default 4_000
@@ -37,16 +64,26 @@ export interface RouterOptions {
   readonly maxHeaderBytes?: number;
   /** Sent as `X-Forwarded-Host` where the caller's request names no host. @default "" (not sent) */
   readonly publicHost?: string;
-  /** Peer addresses whose `X-Forwarded-*` fields are believed and continued. @default [] (nobody's) */
+  /**
+   * Peer addresses, and ranges of them such as `10.0.0.0/8`, whose `X-Forwarded-*` fields are believed and continued. An
+   * IPv4 address counts as well where it is mapped into IPv6. @default [] (nobody's)
+   */
   readonly trustedProxies?: readonly string[];
   /** Whether `Authorization` and `Cookie` of ingress users are kept from providers. @default false */
   readonly stripUserCredentials?: boolean;
+  /** Certificates towards providers over `https:`. @default what Node trusts, and no certificate of the host's own */
+  readonly tls?: UpstreamTlsOptions;
   /** The host's name in `Via`. @default "connect-plugin-host" */
   readonly viaName?: string;
 }
 
 /** {@link RouterOptions} with every default filled in. Frozen. */
-export type ResolvedRouterOptions = Readonly<Required<RouterOptions>>;
+export type ResolvedRouterOptions = Readonly<Required<Omit<RouterOptions, "tls" | "trustedProxies">>> & {
+  /** Whether what a peer says is believed. */
+  readonly trustedProxies: TrustedProxies;
+  /** For `tls.connect`. */
+  readonly tls: ConnectionOptions;
+};
 
 // A token, as RFC 9110 allows for a pseudonym in Via.
 const tokenPattern = /^[A-Za-z0-9!#$%&'*+.^_`|~-]+$/;
@@ -62,10 +99,9 @@ function checkHost(host: string): string {
   throw invalid("router.publicHost", `must be a host name with or without a port, got ${JSON.stringify(host)}`);
 }
 
-function checkAddresses(addresses: readonly string[]): readonly string[] {
-  if (Array.isArray(addresses) && addresses.every((address) => isIP(address) !== 0))
-    return Object.freeze([...addresses]);
-  throw invalid("router.trustedProxies", `must be a list of IP addresses, got ${JSON.stringify(addresses)}`);
+function checkWhenAllEjected(value: "fail" | "try"): "fail" | "try" {
+  if (value === "fail" || value === "try") return value;
+  throw invalid("router.whenAllEjected", `must be "fail" or "try", got ${JSON.stringify(value)}`);
 }
 
 function checkBoolean(field: string, value: boolean): boolean {
@@ -86,8 +122,13 @@ export function resolveRouterOptions(given: RouterOptions = {}): ResolvedRouterO
     headersTimeoutMs: number("headersTimeoutMs", 30_000),
     connectTimeoutMs: number("connectTimeoutMs", 5_000),
     startGraceMs: number("startGraceMs", 5_000, 0),
+    whenAllEjected: checkWhenAllEjected(given.whenAllEjected ?? "fail"),
+    idleStreamMs: number("idleStreamMs", Number.POSITIVE_INFINITY),
     maxBodyBytes: number("maxBodyBytes", Number.POSITIVE_INFINITY, 0),
+    replayMaxBytes: number("replayMaxBytes", 65_536, 0),
     maxInFlightPerProvider: number("maxInFlightPerProvider", 10_000),
+    maxQueuedPerProvider: number("maxQueuedPerProvider", 1_000, 0),
+    queueTimeoutMs: number("queueTimeoutMs", 1_000, 0),
     idleSocketMs: number("idleSocketMs", 4_000, 0),
     idleSessionMs: number("idleSessionMs", 60_000, 0),
     maxStreamsPerSession: number("maxStreamsPerSession", 100),
@@ -95,8 +136,9 @@ export function resolveRouterOptions(given: RouterOptions = {}): ResolvedRouterO
     retryAfterMs: number("retryAfterMs", 1_000),
     maxHeaderBytes: number("maxHeaderBytes", 65_536, 1_024),
     publicHost: checkHost(given.publicHost ?? ""),
-    trustedProxies: checkAddresses(given.trustedProxies ?? []),
+    trustedProxies: trustedProxies("router.trustedProxies", given.trustedProxies ?? []),
     stripUserCredentials: checkBoolean("router.stripUserCredentials", given.stripUserCredentials ?? false),
+    tls: resolveUpstreamTls(given.tls ?? {}),
     viaName: checkViaName(given.viaName ?? "connect-plugin-host"),
   });
 }

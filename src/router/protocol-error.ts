@@ -133,9 +133,7 @@ export function sendError(exchange: ServerExchange, protocol: CallProtocol, fail
     exchange.respond(status, fields, true);
     return status;
   }
-  exchange.respond(status, fields);
-  exchange.response.write(body);
-  exchange.end();
+  exchange.reply(status, fields, body);
   return status;
 }
 
@@ -159,11 +157,11 @@ export function breakAnswer(
       exchange.end(grpcErrorTrailers(failure));
       return;
     case "grpc-web":
-      exchange.response.write(grpcWebErrorFrame(failure));
+      exchange.write(grpcWebErrorFrame(failure));
       exchange.end();
       return;
     case "connect-stream":
-      exchange.response.write(connectEndFrame(failure));
+      exchange.write(connectEndFrame(failure));
       exchange.end();
       return;
     default:

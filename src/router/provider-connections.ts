@@ -50,7 +50,7 @@ export class ProviderConnections {
 
   #open(address: PluginAddress): ProviderPool | undefined {
     const key = addressKey(address);
-    const target = targetAddress(address);
+    const target = targetAddress(address, this.#options.tls);
     if (key === undefined || target === undefined) return undefined;
     let pool = this.#byKey.get(key);
     // Two records may name one address with different protocols; the declaration of the one that is called counts.

@@ -18,6 +18,8 @@ export class ProviderPool {
   #prober: Http2Upstream | undefined;
   /** What a connection has shown of the present incarnation; undefined before. */
   #speaksHttp2: boolean | undefined;
+  /** Whether a call over HTTP/1.1 was answered in HTTP/2. */
+  #http2Only = false;
   #incarnation = 0;
 
   constructor(
@@ -34,6 +36,13 @@ export class ProviderPool {
     if (plugin.startedAt <= this.#incarnation) return;
     this.#incarnation = plugin.startedAt;
     this.#speaksHttp2 = undefined;
+    this.#http2Only = false;
+  }
+
+  /** A call over HTTP/1.1 was not understood. */
+  speaksHttp2Only(): void {
+    this.#speaksHttp2 = true;
+    this.#http2Only = true;
   }
 
   /** Which protocol a call of an HTTP/2 caller, or of gRPC, takes. */
@@ -41,6 +50,9 @@ export class ProviderPool {
     const declared = this.target.protocols;
     const http1 = declared === undefined || declared.includes("h1");
     const http2 = declared === undefined ? this.#speaksHttp2 : declared.includes(this.target.secure ? "h2" : "h2c");
+    if (this.#http2Only) return "h2";
+    // Over TLS the protocol is agreed on, so that nobody has to try what a server may not understand.
+    if (declared === undefined && this.target.secure && http2 !== false) return http2 === undefined ? "probe" : "h2";
     if (!callerIsHttp2) return http1 || http2 !== true ? "h1" : "h2";
     if (http2 === undefined) return "probe";
     if (http2) return "h2";
@@ -63,8 +75,10 @@ export class ProviderPool {
   probe(tell: (failure: UpstreamFailure | undefined) => void): void {
     const incarnation = this.#incarnation;
     // The prober's sessions carry calls afterwards, so that a probe costs no connection.
+    const { connectTimeoutMs, probeTimeoutMs } = this.#options;
+    // Over TLS the handshake tells; in cleartext it is the silence of a provider that does not understand.
     this.#http2 ??= this.#prober ??= this.#newHttp2(
-      Math.min(this.#options.probeTimeoutMs, this.#options.connectTimeoutMs),
+      this.target.secure ? connectTimeoutMs : Math.min(probeTimeoutMs, connectTimeoutMs),
     );
     this.#http2.probe((result) => {
       if (result.kind === "unreachable") {

@@ -3,6 +3,7 @@ import type { CallProtocol } from "../model/call-event.js";
 import { type Principal, principalId } from "../model/principal.js";
 import { deadlineField, remainingDeadline } from "./deadline.js";
 import { isHopByHop, namedByConnection } from "./hop-by-hop.js";
+import type { TrustedProxies } from "./trusted-proxies.js";
 
 /** What the host knows of one call when it writes the head for the provider. */
 export interface RequestHop {
@@ -22,7 +23,7 @@ export interface RequestHop {
 /** The part of the router's options that decides on fields. */
 export interface HeaderOptions {
   readonly publicHost: string;
-  readonly trustedProxies: readonly string[];
+  readonly trustedProxies: TrustedProxies;
   readonly stripUserCredentials: boolean;
   readonly viaName: string;
 }
@@ -62,7 +63,7 @@ export function requestFields(head: RequestHead, hop: RequestHop, options: Heade
   const { fields } = head;
   const named = namedByConnection(fields);
   const timeField = deadlineField(hop.protocol);
-  const trusted = options.trustedProxies.length > 0 && options.trustedProxies.includes(head.connection.remoteAddress);
+  const trusted = options.trustedProxies(head.connection.remoteAddress);
   const dropsAuthorization =
     hop.caller.kind === "plugin" || (hop.caller.kind === "ingress" && options.stripUserCredentials);
   const dropsCookies = hop.caller.kind === "ingress" && options.stripUserCredentials;
@@ -70,13 +71,18 @@ export function requestFields(head: RequestHead, hop: RequestHop, options: Heade
   let via: string | undefined;
   let cookie: string | undefined;
   let hasDeadline = false;
+  let hasTe = false;
   for (let i = 0; i < fields.length; i += 2) {
     const name = fields[i] as string;
     const value = fields[i + 1] as string;
     switch (name) {
       case "te":
         // gRPC sends it to detect proxies that lose trailers; this one does not.
-        if (/(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(value)) out.push("te", "trailers");
+        if (!hasTe && /(?:^|,)\s*trailers\s*(?:$|[,;])/i.test(value)) {
+          // node:http2 refuses to send it twice.
+          out.push("te", "trailers");
+          hasTe = true;
+        }
         continue;
       case "host":
       case "expect":

@@ -1,5 +1,6 @@
 import type { InFlight } from "../internal/in-flight.js";
 import type { PluginRecord, Registration, RuntimeId } from "../model/catalog.js";
+import type { TrialGate } from "../model/health.js";
 import type { Principal } from "../model/principal.js";
 
 /** A provider as the router sees it. */
@@ -9,6 +10,12 @@ export interface RouteProvider {
   readonly registrations: readonly Registration[];
   /** Calls that the provider is working on. */
   readonly inFlight: InFlight;
+  /** Set while the provider is on trial after an ejection: one call at a time. */
+  readonly trial?: TrialGate | undefined;
+  /** Whether it gets the call although it is ejected, because there is nobody else. */
+  readonly lastResort?: boolean;
+  /** When it is worth to try again if it cannot take the call now. @default the router's option `retryAfterMs` */
+  readonly retryAfterMs?: number | undefined;
 }
 
 /** Why the registry has no provider to offer. */
@@ -40,6 +47,8 @@ export interface TrafficObserver {
   answered(runtimeId: RuntimeId): void;
   /** The provider refused the connection, broke it, or did not answer in time. */
   failed(runtimeId: RuntimeId, reason: string): void;
+  /** The provider broke off an answer that `answered` was called for. */
+  broke(runtimeId: RuntimeId, reason: string): void;
   /** A plugin called this type: its dependency is real even if it was not declared. */
   called(caller: Principal, serviceType: string): void;
 }

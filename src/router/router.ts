@@ -1,18 +1,32 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { ConnectionInfo, RequestHead, ServerExchange } from "../http/exchange.js";
+import type { ConnectionInfo, FieldList, RequestHead, ServerExchange } from "../http/exchange.js";
 import { type Clock, systemClock } from "../internal/clock.js";
 import type { PluginAddress } from "../model/address.js";
 import type { CallEvent } from "../model/call-event.js";
+import type { RuntimeId } from "../model/catalog.js";
+import type { Principal } from "../model/principal.js";
+import { AccountedExchange } from "./accounted-exchange.js";
 import { CallAccount } from "./call-account.js";
-import { type Caller, type DecideOptions, decide, type Refuse } from "./decide.js";
+import {
+  admissionFailure,
+  type Caller,
+  type DecideOptions,
+  type DecideRequest,
+  decide,
+  type Forward,
+  type Refuse,
+} from "./decide.js";
 import { ForwardedCall } from "./forward.js";
 import type { ForwardContext } from "./forward-context.js";
 import { type RouterOptions, resolveRouterOptions } from "./options.js";
 import { type BadPath, isServicePath, parseTarget, type RouteTarget, targetOf } from "./path.js";
 import { detectProtocol } from "./protocol.js";
-import { sendError } from "./protocol-error.js";
+import type { CallFailure } from "./protocol-error.js";
 import { ProviderConnections } from "./provider-connections.js";
+import { ProviderQueue } from "./provider-queue.js";
+import { QueuedCall } from "./queued-call.js";
+import { refuseCall } from "./refuse-call.js";
 import type { RouterView, TrafficObserver } from "./router-view.js";
 import { TimeoutQueue } from "./timeout-queue.js";
 import { TraceIds } from "./trace-context.js";
@@ -34,13 +48,16 @@ export interface ServiceRouterParts {
  */
 export class ServiceRouter {
   readonly #context: ForwardContext;
+  readonly #queue: ProviderQueue;
 
   /** @throws PluginHostError `INVALID_ARGUMENT` that names the option */
   constructor(parts: ServiceRouterParts) {
     const clock = parts.clock ?? systemClock;
     const options = resolveRouterOptions(parts.options);
     const connections = new ProviderConnections(clock, options);
+    this.#queue = new ProviderQueue({ ...options, clock });
     const decideOptions: DecideOptions = {
+      full: this.#queue.full,
       maxBodyBytes: options.maxBodyBytes,
       maxInFlightPerProvider: options.maxInFlightPerProvider,
       retryAfterMs: options.retryAfterMs,
@@ -48,12 +65,13 @@ export class ServiceRouter {
     };
     this.#context = {
       view: parts.view,
-      traffic: parts.traffic,
+      traffic: this.#observed(parts.traffic),
       clock,
       options,
       decideOptions,
       connections,
       headTimeouts: new TimeoutQueue(clock, options.headersTimeoutMs),
+      idleStreams: Number.isFinite(options.idleStreamMs) ? new TimeoutQueue(clock, options.idleStreamMs) : undefined,
       traceIds: new TraceIds(),
       onCall: parts.onCall ?? (() => {}),
     };
@@ -86,8 +104,44 @@ export class ServiceRouter {
   }
 
   /**
-   * Takes a request to upgrade, such as WebSocket, by the same rules. `target` is read from the request if it is not given;
-   * see `targetOf`. The promise never rejects and resolves when both connections are closed.
+   * Takes account of a call that the host answers itself: takes it from its caller's rate, and tells of it when it is over.
+   *
+   * @param restAndQuery what stands for the exchange's target, and `fields` for its fields
+   * @returns the exchange to answer; undefined if the call was refused
+   */
+  admit(
+    exchange: ServerExchange,
+    caller: Principal,
+    serviceType: string,
+    restAndQuery: string,
+    fields: FieldList,
+  ): ServerExchange | undefined {
+    const context = this.#context;
+    const account = new CallAccount(exchange.head, caller, detectProtocol(exchange.head), context.clock);
+    account.serviceType = serviceType;
+    account.method = restAndQuery.split("?", 1)[0] ?? "";
+    const length = Number(exchange.head.header("content-length") ?? 0);
+    const failure = admissionFailure(context.view.takeRate(caller), length, context.options.maxBodyBytes);
+    if (failure !== undefined) {
+      refuseCall(context, exchange, account, { kind: "refuse", provider: undefined, ...failure });
+      return undefined;
+    }
+    // Whoever answers reads the body itself; what was announced is what is known of it.
+    account.requestBytes = Number.isSafeInteger(length) ? length : 0;
+    return new AccountedExchange(exchange, restAndQuery, fields, account, () => context.onCall(account.event()));
+  }
+
+  /** Answers a call that goes nowhere, and tells of it. */
+  refuse(exchange: ServerExchange, caller: Caller, serviceType: string, failure: CallFailure): void {
+    const context = this.#context;
+    const account = new CallAccount(exchange.head, caller, detectProtocol(exchange.head), context.clock);
+    account.serviceType = serviceType;
+    refuseCall(context, exchange, account, { kind: "refuse", provider: undefined, ...failure });
+  }
+
+  /**
+   * Takes a request to upgrade, such as WebSocket, by the same rules. `target` is read from the request if it is not given,
+   * see `targetOf`; `head` is the request's unless another stands for it. The promise never rejects and resolves when both connections are closed.
    */
   handleUpgrade(
     request: IncomingMessage,
@@ -96,9 +150,25 @@ export class ServiceRouter {
     connection: ConnectionInfo,
     caller: Caller,
     target?: RouteTarget | BadPath,
+    head: RequestHead = upgradeHead(request, connection),
   ): Promise<void> {
-    const head = upgradeHead(request, connection);
-    return forwardUpgrade(this.#context, { request, head, socket, early, caller, target: target ?? parseTarget(head) });
+    return forwardUpgrade(this.#context, this.#queue, {
+      head,
+      socket,
+      early,
+      caller,
+      target: target ?? parseTarget(head),
+    });
+  }
+
+  /** What providers of these types are, or who they are, has changed: decides anew on the calls that wait for them. */
+  providersChanged(types: ReadonlySet<string>): void {
+    this.#queue.reconsider(types);
+  }
+
+  /** How many calls wait that this provider may take when it has room. */
+  waitingFor(runtimeId: RuntimeId): number {
+    return this.#queue.waitingFor(runtimeId);
   }
 
   /** Closes the connections to an address that is not used any more; calls on them come to their end. */
@@ -106,34 +176,53 @@ export class ServiceRouter {
     this.#context.connections.close(address);
   }
 
-  /** Closes idle connections to providers, and the others when their calls are over. Idempotent. */
+  /** Refuses calls that wait; closes idle connections to providers, and the others when their calls are over. Idempotent. */
   close(): void {
+    this.#queue.close("the host is stopping");
     this.#context.connections.closeAll();
     this.#context.headTimeouts.close();
+    this.#context.idleStreams?.close();
   }
 
   #handle(exchange: ServerExchange, caller: Caller, target: RouteTarget | BadPath): void {
     const context = this.#context;
     const account = new CallAccount(exchange.head, caller, detectProtocol(exchange.head), context.clock);
     const length = exchange.head.header("content-length");
-    const decision = decide(
-      { target, caller, contentLength: length === undefined ? undefined : Number(length) },
-      context.view,
-      context.decideOptions,
-    );
+    const request = { target, caller, contentLength: length === undefined ? undefined : Number(length) };
+    const decision = decide(request, context.view, context.decideOptions);
     if (target.kind === "target") account.serviceType = target.serviceType;
     if (decision.kind === "refuse" || target.kind === "bad-path") {
-      refuseCall(context, exchange, account, decision as Refuse);
+      const refusal = decision as Refuse;
+      if (refusal.busy === true) this.#wait(exchange, account, request, refusal);
+      else refuseCall(context, exchange, account, refusal);
       return;
     }
+    this.#forward(exchange, account, target, decision);
+  }
+
+  /** An answer may end the trial of a provider that others wait for. */
+  #observed(traffic: TrafficObserver): TrafficObserver {
+    const queue = this.#queue;
+    return {
+      answered: (runtimeId) => {
+        traffic.answered(runtimeId);
+        if (queue.size > 0) queue.roomAt(runtimeId);
+      },
+      failed: (runtimeId, reason) => traffic.failed(runtimeId, reason),
+      broke: (runtimeId, reason) => traffic.broke(runtimeId, reason),
+      called: (caller, serviceType) => traffic.called(caller, serviceType),
+    };
+  }
+
+  #wait(exchange: ServerExchange, account: CallAccount, request: DecideRequest, refusal: Refuse): void {
+    const forward = (decision: Forward): void =>
+      this.#forward(exchange, account, request.target as RouteTarget, decision);
+    new QueuedCall({ context: this.#context, queue: this.#queue, exchange, account, request, forward }).join(refusal);
+  }
+
+  #forward(exchange: ServerExchange, account: CallAccount, target: RouteTarget, decision: Forward): void {
+    const context = this.#context;
     if (decision.caller.kind === "plugin") context.traffic.called(decision.caller, decision.serviceType);
     new ForwardedCall(context, exchange, target, account, decision).begin();
   }
-}
-
-function refuseCall(context: ForwardContext, exchange: ServerExchange, account: CallAccount, refusal: Refuse): void {
-  account.provider = refusal.provider?.plugin;
-  account.failed(refusal, "refused");
-  exchange.onEnd(() => context.onCall(account.event()));
-  if (exchange.ended === undefined) account.status = sendError(exchange, account.protocol, refusal);
 }

@@ -1,21 +1,28 @@
-import { Agent, type ClientRequest, type IncomingMessage, STATUS_CODES } from "node:http";
+import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ConnectionInfo, RequestHead } from "../http/exchange.js";
 import { fieldValue, toFieldList, toFieldObject } from "../http/field-list.js";
-import { deferred } from "../internal/deferred.js";
+import { type Deferred, deferred } from "../internal/deferred.js";
 import type { InFlightEntry } from "../internal/in-flight.js";
+import type { CallEvent } from "../model/call-event.js";
+import { type Principal, principalId } from "../model/principal.js";
 import { CallAccount } from "./call-account.js";
-import { type Caller, decide, type Forward } from "./decide.js";
+import { CallRetries } from "./call-retries.js";
+import { type Caller, type Decision, decide, type Forward, type Refuse } from "./decide.js";
+import { dial } from "./dial.js";
+import { dialFailure } from "./dial-failure.js";
 import type { ForwardContext } from "./forward-context.js";
 import type { BadPath, RouteTarget } from "./path.js";
-import { type CallFailure, errorAnswer } from "./protocol-error.js";
+import { type CallFailure, errorAnswer, failureOf } from "./protocol-error.js";
+import type { ProviderQueue, WaitingCall } from "./provider-queue.js";
 import { requestFields } from "./request-headers.js";
 import type { TargetAddress } from "./target-address.js";
 import { continueTrace } from "./trace-context.js";
+import { runTunnel } from "./upgrade-tunnel.js";
+import type { UpstreamFailure } from "./upstream.js";
 
 /** One request to upgrade. */
 export interface UpgradeCall {
-  readonly request: IncomingMessage;
   readonly head: RequestHead;
   readonly socket: Duplex;
   /** What came behind the head. */
@@ -38,29 +45,17 @@ export function upgradeHead(request: IncomingMessage, connection: ConnectionInfo
   };
 }
 
-/** Decides on an upgrade as on any call, and joins both connections. Resolves when they are closed. */
-export async function forwardUpgrade(context: ForwardContext, call: UpgradeCall): Promise<void> {
-  const account = new CallAccount(call.head, call.caller, "http", context.clock);
-  if (call.target.kind === "target") account.serviceType = call.target.serviceType;
-  const decision = decide(
-    { target: call.target, caller: call.caller, contentLength: undefined },
-    context.view,
-    context.decideOptions,
-  );
+/** Decides on an upgrade as on any call, and joins both connections. Resolves when they are closed; never rejects. */
+export async function forwardUpgrade(context: ForwardContext, queue: ProviderQueue, call: UpgradeCall): Promise<void> {
+  const upgrade = new ForwardedUpgrade(context, queue, call);
   try {
-    if (decision.kind === "refuse") {
-      account.provider = decision.provider?.plugin;
-      account.failed(decision, "refused");
-      account.status = decision.httpStatus;
-      refuseUpgrade(call.socket, decision);
-    } else {
-      await joinConnections(context, call, decision, account);
-    }
+    await upgrade.run();
   } catch (error) {
     call.socket.destroy();
-    account.failed({ code: "internal", httpStatus: 500, reason: String(error), retryAfterMs: undefined }, "aborted");
+    upgrade.account.failed(failureOf("internal", 500, String(error)), "aborted");
   } finally {
-    context.onCall(account.event());
+    upgrade.end();
+    context.onCall(upgrade.account.event());
   }
 }
 
@@ -74,138 +69,231 @@ function refuseUpgrade(socket: Duplex, failure: CallFailure): void {
   socket.resume();
 }
 
-/** The fields towards the provider, with those of the upgrade itself put back. */
-function upgradeFields(
-  context: ForwardContext,
-  call: UpgradeCall,
-  decision: Forward,
-  account: CallAccount,
-  target: TargetAddress,
-) {
-  const trace = continueTrace(call.head.header("traceparent"), context.traceIds);
-  account.traceparent = trace.traceparent;
-  const fields = requestFields(
-    call.head,
-    {
-      caller: decision.caller,
-      serviceType: decision.serviceType,
+const gone = failureOf("canceled", 499, "the caller went away");
+
+/** One upgrade: it may wait for room, be dialled again, move on to another provider, and is joined in the end. */
+class ForwardedUpgrade implements InFlightEntry, WaitingCall {
+  readonly account: CallAccount;
+  readonly callerKey: string;
+  readonly serviceType: string;
+  readonly pinned: boolean;
+  readonly #context: ForwardContext;
+  readonly #queue: ProviderQueue;
+  readonly #call: UpgradeCall;
+  /** Settled when nobody has to wait for the caller, or the host, to give up any more. */
+  readonly #givenUp: Deferred<void> = deferred();
+  #decision: Forward | undefined;
+  /** Settled with the decision of a call that waits. */
+  #turn: Deferred<void> | undefined;
+  #waited = false;
+  #isOver = false;
+
+  constructor(context: ForwardContext, queue: ProviderQueue, call: UpgradeCall) {
+    this.#context = context;
+    this.#queue = queue;
+    this.#call = call;
+    const { target, caller } = call;
+    this.account = new CallAccount(call.head, caller, "http", context.clock);
+    this.callerKey = "refused" in caller ? "" : principalId(caller);
+    this.serviceType = target.kind === "target" ? target.serviceType : "";
+    this.pinned = target.kind === "target" && target.runtimeId !== undefined;
+    this.account.serviceType = this.serviceType;
+  }
+
+  async run(): Promise<void> {
+    const { socket } = this.#call;
+    socket.on("close", () => {
+      if (!this.#isOver && this.account.status === 0) this.#giveUp(gone, "caller-gone");
+    });
+    const first = this.decide();
+    if (first.kind === "forward") this.forward(first);
+    else if (first.busy !== true) this.refuse(first);
+    else await this.#wait(first);
+    if (this.#isOver || this.#decision === undefined) return;
+    const peer = await this.#connect();
+    if (peer === undefined) return;
+    await runTunnel({
+      context: this.#context,
+      account: this.account,
+      socket,
+      early: this.#call.early,
+      peer,
+      path: this.#decision.upstreamPath,
+      fields: this.#fields(this.#decision),
+      answered: () => this.#context.traffic.answered(this.#runtimeId),
+      failed: (message) => this.#failProvider(message, 502),
+    });
+  }
+
+  /** Ends the call on the host's behalf. */
+  abort(reason: Error): void {
+    this.#giveUp(failureOf("unavailable", 503, reason.message, this.#context.options.retryAfterMs), "aborted");
+  }
+
+  /** The call is over: gives back what it holds. Idempotent. */
+  end(): void {
+    this.#isOver = true;
+    this.#decision?.provider.inFlight.leave(this);
+  }
+
+  decide(): Decision {
+    const { target, caller } = this.#call;
+    const { view, decideOptions } = this.#context;
+    return decide({ target, caller, contentLength: undefined, waited: this.#waited }, view, decideOptions);
+  }
+
+  forward(decision: Forward): void {
+    const { traffic } = this.#context;
+    if (decision.caller.kind === "plugin") traffic.called(decision.caller as Principal, decision.serviceType);
+    this.#enter(decision);
+    this.#turn?.resolve();
+  }
+
+  refuse(refusal: Refuse): void {
+    this.account.provider = refusal.provider?.plugin;
+    this.#giveUp(refusal, "refused");
+    this.#turn?.resolve();
+  }
+
+  get #runtimeId(): string {
+    return this.#decision?.provider.plugin.runtimeId ?? "";
+  }
+
+  async #wait(refusal: Refuse): Promise<void> {
+    const { socket } = this.#call;
+    this.#waited = true;
+    this.account.provider = refusal.provider?.plugin;
+    this.#turn = deferred();
+    // Nobody reads the socket yet, so that only its buffer tells of a caller that has gone.
+    const look = (): void => {
+      const chunk: Buffer | null = socket.read();
+      if (chunk === null) return;
+      socket.off("readable", look);
+      socket.unshift(chunk);
+    };
+    const ended = (): void => this.#giveUp(gone, "caller-gone");
+    socket.once("end", ended);
+    socket.on("readable", look);
+    this.#queue.join(this, refusal);
+    await Promise.race([this.#turn.promise, this.#givenUp.promise]);
+    this.#queue.leave(this);
+    socket.off("readable", look);
+    socket.off("end", ended);
+  }
+
+  #enter(decision: Forward): void {
+    const before = this.#decision?.provider.inFlight;
+    this.#decision = decision;
+    this.account.provider = decision.provider.plugin;
+    this.account.method = decision.method;
+    decision.provider.inFlight.enter(this);
+    // In this order, so that nobody who waits for either to be idle is told so in between.
+    if (before !== undefined && before !== decision.provider.inFlight) before.leave(this);
+  }
+
+  /** A connection to the provider, or to another one; undefined if the call is over before there is one. */
+  async #connect(): Promise<Duplex | undefined> {
+    const { target } = this.#call;
+    const retries = target.kind === "target" ? new CallRetries(this.#context, target) : undefined;
+    for (;;) {
+      const decision = this.#decision as Forward;
+      const dialled = await this.#dial(decision);
+      if (this.#isOver) {
+        dialled.peer?.destroy();
+        return undefined;
+      }
+      if (dialled.peer !== undefined) return dialled.peer;
+      const next = retries?.after(dialled.failure, decision) ?? { kind: "give-up" };
+      switch (next.kind) {
+        case "give-up":
+          this.#failProvider(dialled.failure.message, 502);
+          return undefined;
+        case "elsewhere":
+          if (next.providerFailed) this.#context.traffic.failed(this.#runtimeId, dialled.failure.message);
+          this.#enter(next.decision);
+          break;
+        case "later": {
+          const again = deferred();
+          const timer = this.#context.clock.after(next.delayMs, again.resolve);
+          await Promise.race([again.promise, this.#givenUp.promise]);
+          timer.cancel();
+          if (this.#isOver) return undefined;
+          const decided = next.decide();
+          if (decided.kind === "refuse") {
+            this.refuse(decided);
+            return undefined;
+          }
+          this.#enter(decided);
+        }
+      }
+    }
+  }
+
+  async #dial({
+    provider,
+  }: Forward): Promise<{ readonly peer: Duplex } | { readonly peer?: undefined; readonly failure: UpstreamFailure }> {
+    const target = this.#target(provider.plugin);
+    const peer = dial(target, ["http/1.1"]);
+    const open = deferred<UpstreamFailure | undefined>();
+    const { connectTimeoutMs } = this.#context.options;
+    const late = { kind: "timeout", message: `no connection within ${connectTimeoutMs} ms` } as const;
+    const timer = this.#context.clock.after(connectTimeoutMs, () => open.resolve(late));
+    peer.on("error", (error) => open.resolve(dialFailure(error)));
+    peer.once(target.secure ? "secureConnect" : "connect", () => open.resolve(undefined));
+    if (target.connect !== undefined) open.resolve(undefined);
+    void this.#givenUp.promise.then(() => open.resolve({ kind: "unreachable", message: "the call is over" }));
+    const failure = await open.promise;
+    timer.cancel();
+    if (failure === undefined) return { peer };
+    peer.destroy();
+    return { failure };
+  }
+
+  #target(plugin: Forward["provider"]["plugin"]): TargetAddress {
+    const target = this.#context.connections.poolOf(plugin)?.target;
+    if (target === undefined) throw new Error(`${plugin.runtimeId} has no address`);
+    return target;
+  }
+
+  /** The fields towards the provider, with those of the upgrade itself put back. */
+  #fields({ caller, serviceType, provider }: Forward) {
+    const { head } = this.#call;
+    const { account } = this;
+    const trace = continueTrace(head.header("traceparent"), this.#context.traceIds);
+    account.traceparent = trace.traceparent;
+    const hop = {
+      caller,
+      serviceType,
       protocol: "http",
       traceparent: trace.traceparent,
       traceContinued: trace.continued,
       elapsedMs: account.elapsedMs(),
       trailersPossible: false,
-    },
-    context.options,
-  );
-  return {
-    host: target.authority,
-    ...toFieldObject(fields),
-    connection: "Upgrade",
-    upgrade: call.head.header("upgrade") ?? "",
-  };
-}
-
-async function joinConnections(
-  context: ForwardContext,
-  call: UpgradeCall,
-  decision: Forward,
-  account: CallAccount,
-): Promise<void> {
-  const { provider } = decision;
-  const { socket } = call;
-  const { runtimeId } = provider.plugin;
-  const target = context.connections.poolOf(provider.plugin)?.target;
-  if (target === undefined) throw new Error(`${runtimeId} has no address`);
-  account.provider = provider.plugin;
-  account.method = decision.method;
-  // 80 ms of import that most hosts never need.
-  const { createProxyServer } = await import("http-proxy-3");
-  if (socket.destroyed) {
-    account.failed(gone, "caller-gone");
-    return;
+    } as const;
+    const fields = toFieldObject(requestFields(head, hop, this.#context.options));
+    const host = this.#target(provider.plugin).authority;
+    return { host, ...fields, connection: "Upgrade", upgrade: head.header("upgrade") ?? "" };
   }
-  const headers = upgradeFields(context, call, decision, account, target);
-  const agent = new Agent({ keepAlive: false });
-  if (target.connect !== undefined) agent.createConnection = target.connect as never;
-  const proxy = createProxyServer({
-    target: {
-      protocol: target.secure ? "https:" : "http:",
-      host: target.host,
-      port: target.port,
-      socketPath: target.socketPath,
-    } as never,
-    ...(target.secure ? {} : { agent }),
-  });
-  const closed = deferred();
-  const entry: InFlightEntry = {
-    abort: (reason) => {
-      account.failed(
-        { code: "unavailable", httpStatus: 503, reason: reason.message, retryAfterMs: undefined },
-        "aborted",
-      );
-      socket.destroy();
-    },
-  };
-  let timer = { cancel: (): void => {} };
-  socket.on("close", () => closed.resolve());
-  proxy.on("proxyReqWs", (outgoing: ClientRequest) => {
-    // The library would put the path through a URL parser; it goes byte for byte.
-    outgoing.path = decision.upstreamPath;
-    timer = context.clock.after(context.options.headersTimeoutMs, () =>
-      outgoing.destroy(new Error("no answer in time")),
-    );
-    socket.on("close", () => outgoing.destroy());
-    outgoing.on("upgrade", (_answer, peer: Duplex) => {
-      account.status = 101;
-      timer.cancel();
-      context.traffic.answered(runtimeId);
-      // The library ends both gently; a peer that never answers the end would keep its socket for ever.
-      socket.on("close", () => peer.destroy());
-      peer.on("close", () => socket.end());
-      peer.on("error", () => socket.destroy());
-    });
-    outgoing.on("response", (answer: IncomingMessage) => {
-      account.status = answer.statusCode ?? 0;
-      timer.cancel();
-      context.traffic.answered(runtimeId);
-      // Cut off, and not ended, if the refusal itself breaks.
-      answer.on("error", () => socket.destroy());
-    });
-  });
-  const failed = (error: Error): void => {
-    if (socket.destroyed || account.status !== 0) return;
-    const reason = `${runtimeId} cannot be reached: ${error.message}`;
-    context.traffic.failed(runtimeId, reason);
-    account.failed(
-      { code: "unavailable", httpStatus: 502, reason, retryAfterMs: context.options.retryAfterMs },
-      "provider-failed",
-    );
-    account.status = 502;
-    refuseUpgrade(socket, { code: "unavailable", httpStatus: 502, reason, retryAfterMs: context.options.retryAfterMs });
-  };
-  proxy.on("error", failed);
-  provider.inFlight.enter(entry);
-  try {
-    const shim = {
-      method: "GET",
-      url: "/",
-      httpVersion: "1.1",
-      httpVersionMajor: 1,
-      headers: { ...headers, upgrade: "websocket" },
-    };
-    // The library takes WebSocket only by the request's own field; what goes out is the caller's.
-    proxy.ws(shim as never, socket as never, call.early, { headers } as never);
-    await closed.promise;
-  } finally {
-    timer.cancel();
-    provider.inFlight.leave(entry);
-    agent.destroy();
+
+  #failProvider(message: string, httpStatus: number): void {
+    const reason = `${this.#runtimeId} cannot be reached: ${message}`;
+    this.#context.traffic.failed(this.#runtimeId, reason);
+    const { retryAfterMs } = this.#context.options;
+    this.#giveUp(failureOf("unavailable", httpStatus, reason, retryAfterMs), "provider-failed");
+  }
+
+  /** Ends the call before both connections are joined, or cuts them off. */
+  #giveUp(failure: CallFailure, outcome: CallEvent["outcome"]): void {
+    if (this.#isOver) return;
+    const { account } = this;
+    const { socket } = this.#call;
+    account.failed(failure, outcome);
+    if (account.status !== 0 || socket.destroyed || outcome === "caller-gone") socket.destroy();
+    else {
+      account.status = failure.httpStatus;
+      refuseUpgrade(socket, failure);
+    }
+    this.end();
+    this.#givenUp.resolve();
   }
 }
-
-const gone: CallFailure = {
-  code: "canceled",
-  httpStatus: 499,
-  reason: "the caller went away",
-  retryAfterMs: undefined,
-};

@@ -1,5 +1,4 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
-import type { Readable, Writable } from "node:stream";
 import type { FieldList } from "../http/exchange.js";
 import { toFieldList, toFieldObject } from "../http/field-list.js";
 import { cancelCode, type Http2Options, type SessionOwner, UpstreamSession } from "./http2-session.js";
@@ -142,12 +141,21 @@ class Http2Call implements UpstreamCall {
     return this.#over;
   }
 
-  get requestBody(): Writable {
-    return this.#stream as ClientHttp2Stream;
+  write(chunk: Buffer): boolean {
+    // Without a stream the call is over, and nobody waits for room.
+    return this.#stream?.write(chunk) ?? true;
   }
 
-  get answerBody(): Readable {
-    return this.#stream as ClientHttp2Stream;
+  get sent(): boolean {
+    return !this.request.hasBody || this.#stream?.writableFinished === true;
+  }
+
+  pause(): void {
+    this.#stream?.pause();
+  }
+
+  resume(): void {
+    this.#stream?.resume();
   }
 
   begin(session: UpstreamSession): void {
@@ -188,18 +196,20 @@ class Http2Call implements UpstreamCall {
     stream.on("close", () => this.#onClose());
     if (!request.hasBody) return;
     stream.on("wantTrailers", () => this.#sendTrailers());
+    stream.on("drain", () => this.#over || this.events.drained());
     this.events.ready(this);
   }
 
-  endRequest(trailers: FieldList): void {
+  end(trailers: FieldList): void {
     this.#requestTrailers = trailers;
     this.#stream?.end();
   }
 
-  cancel(): void {
+  cancel(late = false): void {
     this.#over = true;
     this.upstream.forget(this);
     this.#reset();
+    if (late) this.#session?.doubt();
   }
 
   fail(failure: UpstreamFailure): void {
@@ -210,7 +220,12 @@ class Http2Call implements UpstreamCall {
 
   #reset(): void {
     const stream = this.#stream;
-    if (stream === undefined || stream.destroyed || stream.closed) return;
+    if (stream === undefined || stream.destroyed) return;
+    if (stream.closed) {
+      // Closed by the provider. With something left to write node would wait for that for ever.
+      if (!this.#wasReset) stream.destroy();
+      return;
+    }
     this.#wasReset = true;
     stream.close(cancelCode);
     // What is still in the stream has to be read, or its share of the connection's window never comes back.
@@ -238,8 +253,12 @@ class Http2Call implements UpstreamCall {
     if (this.#over) return;
     this.#answered = true;
     const endOfAnswer = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
-    this.events.answered(this, statusOf(raw), toFieldList(raw), endOfAnswer);
-    if (endOfAnswer) this.#stream?.resume();
+    const stream = this.#stream as ClientHttp2Stream;
+    // Before anybody is told, so that what has come of the body already is handed out before other work of the next tick: it
+    // can leave in one piece with the head then.
+    if (endOfAnswer) stream.resume();
+    else stream.on("data", (chunk: Buffer) => this.#over || this.events.data(chunk));
+    this.events.answered(statusOf(raw), toFieldList(raw), endOfAnswer);
   }
 
   #onEnd(): void {

@@ -16,7 +16,8 @@ export function upstreamRequest(
 ): UpstreamRequest {
   const { head } = exchange;
   const hasBody = !exchange.bodyless;
-  const hasLength = head.header("content-length") !== undefined;
+  const announced = head.header("content-length");
+  const length = announced === undefined ? undefined : Number(announced);
   const trace = continueTrace(head.header("traceparent"), context.traceIds);
   account.traceparent = trace.traceparent;
   const hop = {
@@ -26,14 +27,14 @@ export function upstreamRequest(
     traceparent: trace.traceparent,
     traceContinued: trace.continued,
     elapsedMs: account.elapsedMs(),
-    trailersPossible: hasBody && !hasLength,
+    trailersPossible: hasBody && length === undefined,
   };
   return {
     method: head.method,
     path: decision.upstreamPath,
     fields: requestFields(head, hop, context.options),
     hasBody,
-    hasLength,
+    length,
     expectsContinue: protocol === "h1" && hasBody && head.header("expect") !== undefined,
   };
 }

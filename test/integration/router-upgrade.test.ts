@@ -1,7 +1,10 @@
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import http from "node:http";
 import net from "node:net";
-import { expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
 import WebSocket, { WebSocketServer } from "ws";
 import { within } from "../support/http-server.js";
 import {
@@ -135,4 +138,98 @@ test("other protocols can be upgraded to, too", async () => {
   await within(1_000, "the answer", saw("got x;"));
   socket.destroy();
   expect(await within(1_000, "the event", host.event())).toMatchObject({ status: 101 });
+});
+
+/** Opens an upgrade on a bare socket; `saw` resolves when a text has come. */
+function openRaw(port: number, path = "/services/logger/any/x") {
+  const socket = net.connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+  socket.on("error", () => {});
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: foo/2\r\n\r\n`);
+  let text = "";
+  socket.on("data", (chunk) => {
+    text += chunk;
+  });
+  const saw = async (wanted: string): Promise<void> => {
+    while (!text.includes(wanted)) await once(socket, "data");
+  };
+  return { socket, saw };
+}
+
+/** Takes every upgrade and hands over the connection; `rest` comes in the same packet as the answer. */
+const startUpgrades = (joined: (socket: net.Socket) => void, rest = "") =>
+  startRawProvider((socket) => {
+    socket.once("data", () => {
+      socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo/2\r\n\r\n${rest}`);
+      joined(socket);
+    });
+  });
+
+test("the account of an upgrade has the bytes of both directions", async () => {
+  await using provider = await startUpgrades((socket) => socket.on("data", () => socket.write("-12345")), "hello");
+  await using host = await startRouter();
+  host.view.add(pluginRecord({ address: provider.address() }));
+  const { socket, saw } = openRaw(host.port);
+  await within(5_000, "the first bytes", saw("hello"));
+  socket.write("abc");
+  await within(5_000, "the answer", saw("-12345"));
+  socket.destroy();
+  const event = await within(5_000, "the event", host.event());
+  expect(event).toMatchObject({ status: 101, outcome: "completed", requestBytes: 3, responseBytes: 11 });
+});
+
+test("an upgrade for any provider moves on from one that cannot be reached, and a provider that starts is dialled again", async () => {
+  await using provider = await startUpgrades((socket) => socket.write("here"));
+  await using host = await startRouter();
+  const nowhere = { kind: "http", url: "http://127.0.0.1:1", protocols: undefined } as const;
+  const dead = host.view.add(pluginRecord({ runtimeId: "dead", address: nowhere }));
+  const alive = host.view.add(pluginRecord({ runtimeId: "alive", address: provider.address() }));
+  const { socket, saw } = openRaw(host.port);
+  await within(5_000, "the other provider", saw("here"));
+  expect(host.view.failures).toEqual([expect.stringMatching(/^dead: .*ECONNREFUSED/)]);
+  expect([dead.inFlight.count, alive.inFlight.count]).toEqual([0, 1]);
+  socket.destroy();
+  await within(5_000, "the end", alive.inFlight.whenIdle());
+
+  // Nobody listens there yet: the provider does while the host dials.
+  const folder = mkdtempSync(join(tmpdir(), "upgrade-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const path = join(folder, "late.sock");
+  const late = net.createServer((peer) => {
+    peer.on("error", () => {});
+    peer.once("data", () =>
+      peer.write("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foo/2\r\n\r\nlate"),
+    );
+  });
+  const address = { kind: "unix", path, protocols: undefined } as const;
+  const starting = host.view.add(pluginRecord({ runtimeId: "starting", address, startedAt: Date.now() }));
+  const second = openRaw(host.port, "/services/logger/starting/x");
+  while (starting.inFlight.count === 0) await new Promise((resolve) => setImmediate(resolve));
+  late.listen(path);
+  await within(5_000, "the provider that started late", second.saw("late"));
+  second.socket.destroy();
+  await within(5_000, "the end", starting.inFlight.whenIdle());
+  late.close();
+});
+
+test("what a caller still sends after its provider has ended is cut off when nothing moves any more", async () => {
+  await using provider = await startUpgrades((socket) => socket.end("bye"));
+  await using host = await startRouter({ headersTimeoutMs: 300 });
+  const { inFlight } = host.view.add(pluginRecord({ address: provider.address() }));
+  const { socket, saw } = openRaw(host.port);
+  await within(5_000, "the end", saw("bye"));
+  await within(5_000, "the cut", inFlight.whenIdle());
+  socket.destroy();
+});
+
+test("an upgraded connection in which no byte moves is cut off if the host is told so", async () => {
+  await using provider = await startUpgrades((socket) => socket.on("data", (chunk) => socket.write(chunk)), "hello");
+  await using host = await startRouter({ idleStreamMs: 300 });
+  const { inFlight } = host.view.add(pluginRecord({ address: provider.address() }));
+  const { socket, saw } = openRaw(host.port);
+  await within(5_000, "the first bytes", saw("hello"));
+  const closed = once(socket, "close");
+  await within(5_000, "the cut", inFlight.whenIdle());
+  socket.end();
+  await within(5_000, "the caller's end", closed);
+  expect(host.events[0]).toMatchObject({ outcome: "aborted", reason: "no byte moved for 300 ms" });
 });

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import http from "node:http";
 import http2, { type Http2Server, type ServerHttp2Session } from "node:http2";
 import net, { type AddressInfo, type Socket } from "node:net";
+import type { HttpServerLimits } from "../../src/http/server-limits.js";
 import { InFlight } from "../../src/internal/in-flight.js";
 import type { PluginAddress, WireProtocol } from "../../src/model/address.js";
 import type { CallEvent } from "../../src/model/call-event.js";
@@ -96,6 +97,10 @@ export class FakeView implements RouterView, TrafficObserver {
     this.failures.push(`${runtimeId}: ${reason}`);
   }
 
+  broke(runtimeId: string, reason: string): void {
+    this.failures.push(`${runtimeId}: ${reason}`);
+  }
+
   called(_caller: Principal, serviceType: string): void {
     this.dependencies.push(serviceType);
   }
@@ -118,7 +123,11 @@ export interface RouterHost extends TestServer {
   event(count?: number): Promise<CallEvent>;
 }
 
-export async function startRouter(options: RouterOptions = {}, exposeAtRoot = false): Promise<RouterHost> {
+export async function startRouter(
+  options: RouterOptions = {},
+  exposeAtRoot = false,
+  limits: HttpServerLimits = {},
+): Promise<RouterHost> {
   const view = new FakeView();
   const events: CallEvent[] = [];
   const waiting = new Set<() => void>();
@@ -128,6 +137,7 @@ export async function startRouter(options: RouterOptions = {}, exposeAtRoot = fa
   };
   const router = new ServiceRouter({ view, traffic: view, options, onCall });
   const server = await startServer({
+    limits,
     handler: (exchange) => {
       if (exposeAtRoot && !ServiceRouter.accepts(exchange.head)) {
         router.forwardTo(exchange, { kind: "ingress", user: undefined }, "logger", "any", exchange.head.target);
@@ -167,15 +177,21 @@ export interface TestProvider extends AsyncDisposable {
   readonly port: number;
   address(protocols?: readonly WireProtocol[]): PluginAddress;
   readonly connections: () => number;
+  /** Resolves when no connection is open; at once if none is. */
+  whenDisconnected(): Promise<void>;
 }
 
 async function startNet(server: net.Server | http.Server | Http2Server): Promise<TestProvider> {
   const sockets = new Set<Socket>();
+  const waiting: (() => void)[] = [];
   let connections = 0;
   server.on("connection", (socket: Socket) => {
     connections++;
     sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
+    socket.on("close", () => {
+      sockets.delete(socket);
+      if (sockets.size === 0) for (const wake of waiting.splice(0)) wake();
+    });
     socket.on("error", () => {});
   });
   server.listen(0, "127.0.0.1");
@@ -185,6 +201,7 @@ async function startNet(server: net.Server | http.Server | Http2Server): Promise
     port,
     address: (protocols) => ({ kind: "http", url: `http://127.0.0.1:${port}`, protocols }),
     connections: () => connections,
+    whenDisconnected: () => new Promise((resolve) => (sockets.size === 0 ? resolve() : waiting.push(resolve))),
     async [Symbol.asyncDispose]() {
       const closed = once(server, "close");
       server.close();

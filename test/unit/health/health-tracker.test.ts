@@ -138,7 +138,11 @@ test("a plugin whose calls keep failing is ejected for a while, and let back by 
   repeat(4, () => tracker.callFailed("reset"));
   expect(tracker.current.state).toBe("healthy");
   tracker.callFailed("reset");
-  expect(tracker.current).toMatchObject({ state: "unhealthy", cause: "traffic", reason: "calls keep failing: reset" });
+  expect(tracker.current).toMatchObject({
+    state: "unhealthy",
+    cause: "traffic",
+    reason: "ejected for 1000 ms: calls keep failing, 5 in a row: reset",
+  });
   clock.advance(999);
   expect(tracker.current.state).toBe("unhealthy");
   clock.advance(1);

@@ -2,14 +2,20 @@ import { describe, expect, test } from "vitest";
 import type { RequestHead } from "../../../src/http/exchange.js";
 import { fieldValue } from "../../../src/http/field-list.js";
 import { passedTrailers } from "../../../src/router/hop-by-hop.js";
-import { idleMsFor } from "../../../src/router/keep-alive-agent.js";
+import { idleMsFor } from "../../../src/router/idle-time.js";
 import { requestFields } from "../../../src/router/request-headers.js";
 import { responseFields } from "../../../src/router/response-headers.js";
 import { withoutRepeats } from "../../../src/router/single-value-fields.js";
 import { continueTrace, TraceIds } from "../../../src/router/trace-context.js";
+import { trustedProxies } from "../../../src/router/trusted-proxies.js";
 import { pluginCaller } from "../../support/router-host.js";
 
-const options = { publicHost: "", trustedProxies: [] as string[], stripUserCredentials: false, viaName: "host" };
+const options = {
+  publicHost: "",
+  trustedProxies: trustedProxies("trustedProxies", []),
+  stripUserCredentials: false,
+  viaName: "host",
+};
 const hop = {
   caller: pluginCaller,
   serviceType: "logger",
@@ -110,7 +116,7 @@ describe("towards the provider", () => {
 
   test("a trusted proxy is believed and continued", () => {
     const fields = ["x-forwarded-for", "1.2.3.4", "x-forwarded-proto", "https", "x-forwarded-host", "site"];
-    const get = sent(fields, {}, { trustedProxies: ["10.0.0.9"] });
+    const get = sent(fields, {}, { trustedProxies: trustedProxies("trustedProxies", ["10.0.0.0/8"]) });
     expect([get("x-forwarded-for"), get("x-forwarded-proto"), get("x-forwarded-host")]).toEqual([
       "1.2.3.4, 10.0.0.9",
       "https",

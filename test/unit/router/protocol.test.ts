@@ -232,7 +232,7 @@ test("the timeout queue fires in order, once, and not for those that left", () =
     }
   };
   const fired: string[] = [];
-  const entry = (name: string) => ({ onTimeout: () => void fired.push(`${name}@${now}`) });
+  const entry = (name: string) => ({ timeoutPlace: undefined, onTimeout: () => void fired.push(`${name}@${now}`) });
   const queue = new TimeoutQueue(clock, 100);
   const [a, b, c] = [entry("a"), entry("b"), entry("c")];
   queue.add(a);
