@@ -35,6 +35,12 @@ export const isBodyless = (status: number): boolean => status === 204 || status 
 /** For errors that are told in another way too, and would end the process without a listener. */
 export const ignoreError = (): void => {};
 
+/** The same bytes as a buffer, without a copy of them. */
+function asBuffer(body: Uint8Array | string): Buffer {
+  if (typeof body === "string") return Buffer.from(body, "utf8");
+  return Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+}
+
 /** The part of an exchange that does not depend on the HTTP version: how it ends, and who is told. */
 export abstract class BaseExchange implements ServerExchange {
   abstract readonly head: RequestHead & { target: string };
@@ -60,6 +66,16 @@ export abstract class BaseExchange implements ServerExchange {
     this.drainLimits = options.drain ?? defaultDrainLimits;
     this.clock = options.clock ?? systemClock;
     this.owner = options.owner;
+  }
+
+  write(chunk: Buffer): boolean {
+    return this.response.write(chunk);
+  }
+
+  reply(status: number, fields: FieldList, body: Uint8Array | string): void {
+    this.respond(status, fields);
+    if (this.ended === undefined) this.write(asBuffer(body));
+    this.end();
   }
 
   retarget(target: string): void {

@@ -12,6 +12,8 @@ import { BodyCutError, BodyReader } from "./body-reader.js";
 import { compressions } from "./compression.js";
 import type { ServerExchange } from "./exchange.js";
 import { fromHeaders, toHeaders } from "./field-list.js";
+import type { UnaryMethod } from "./unary-method.js";
+import { addRoutes } from "./unary-routes.js";
 
 /** Options of {@link connectHandler}: those of Connect's router (limits, interceptors, protocols), and ours. */
 export interface ConnectHandlerOptions extends ConnectRouterOptions {
@@ -21,6 +23,12 @@ export interface ConnectHandlerOptions extends ConnectRouterOptions {
   readonly contextValues?: (exchange: ServerExchange) => ContextValues;
   /** What stands in front of every procedure's path, such as `/api`. @default none */
   readonly requestPathPrefix?: string;
+  /**
+   * Whether ordinary unary calls of the Connect protocol go past Connect's own handlers. What callers and implementations
+   * see is the same both ways.
+   * @default true
+   */
+  readonly directUnary?: boolean;
 }
 
 /** Serves the procedures of a Connect router on exchanges: Connect, gRPC and gRPC-web. */
@@ -32,23 +40,45 @@ export interface ConnectHandler {
   handle(exchange: ServerExchange): Promise<boolean> | false;
   /** The paths of all procedures, with the prefix. */
   readonly paths: ReadonlySet<string>;
+  /** How many calls went past Connect's own handlers. */
+  readonly directCalls: number;
 }
 
 /** @throws whatever `routes` throws */
-export function connectHandler(options: ConnectHandlerOptions): ConnectHandler {
-  const { routes, contextValues, requestPathPrefix = "", ...routerOptions } = options;
-  const router = createConnectRouter({ acceptCompression: [...compressions], ...routerOptions });
-  routes(router);
-  const handlers = new Map(router.handlers.map((handler) => [requestPathPrefix + handler.requestPath, handler]));
+export function connectHandler(given: ConnectHandlerOptions): ConnectHandler {
+  const { routes, contextValues, requestPathPrefix = "", directUnary = true, ...routerOptions } = given;
+  const options = { acceptCompression: [...compressions], ...routerOptions };
+  const router = createConnectRouter(options);
+  const methods = addRoutes(router, routes, options);
+  const procedures = new Map<string, Procedure>();
+  for (const handler of router.handlers) {
+    const direct = directUnary ? methods.get(handler) : undefined;
+    procedures.set(requestPathPrefix + handler.requestPath, { handler, direct });
+  }
+  let directCalls = 0;
   return {
-    paths: new Set(handlers.keys()),
+    paths: new Set(procedures.keys()),
+    get directCalls() {
+      return directCalls;
+    },
     handle(exchange) {
       const { target } = exchange.head;
       const queryAt = target.indexOf("?");
-      const handler = handlers.get(queryAt === -1 ? target : target.slice(0, queryAt));
-      return handler === undefined ? false : call(handler, exchange, contextValues?.(exchange));
+      const procedure = procedures.get(queryAt === -1 ? target : target.slice(0, queryAt));
+      if (procedure === undefined) return false;
+      const { handler, direct } = procedure;
+      const head = direct?.accept(exchange);
+      if (direct === undefined || head === undefined) return call(handler, exchange, contextValues?.(exchange));
+      directCalls += 1;
+      return direct.serve(exchange, head, contextValues?.(exchange));
     },
   };
+}
+
+interface Procedure {
+  readonly handler: UniversalHandler;
+  /** Undefined for streams, and for what only Connect's own handlers do. */
+  readonly direct: UnaryMethod | undefined;
 }
 
 async function call(

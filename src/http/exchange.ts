@@ -40,7 +40,7 @@ export type ExchangeEnd =
 
 /**
  * One request and its answer, the same for HTTP/1.1 and HTTP/2. `respond` comes first, then any number of
- * `response.write` (with the back pressure of a Node stream), then `end`. All methods are safe to
+ * `write` (with the back pressure of a Node stream), then `end`. All methods are safe to
  * call when the caller is gone already: they do nothing then.
  */
 export interface ServerExchange {
@@ -58,8 +58,12 @@ export interface ServerExchange {
   /** Sends status and fields. With `endOfAnswer` the answer has neither body nor trailers. */
   respond(status: number, fields: FieldList, endOfAnswer?: boolean): void;
   readonly responded: boolean;
-  /** Where the body of the answer is written. */
+  /** Writes the next bytes of the answer's body. False asks to wait for `drain` of `response`. */
+  write(chunk: Buffer): boolean;
+  /** The stream behind `write`. */
   readonly response: Writable;
+  /** The whole answer at once: `respond`, one write and `end`, in fewer steps. Text is sent as UTF-8. */
+  reply(status: number, fields: FieldList, body: Uint8Array | string): void;
   /** Ends the answer cleanly. Then reads and drops what is left of the request, within limits. */
   end(trailers?: FieldList): void;
   /** Cuts the answer off so that no caller can take it for complete: resets the stream, or destroys the connection. */

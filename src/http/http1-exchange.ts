@@ -1,5 +1,4 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { BaseExchange, type ExchangeOptions, ignoreError, isBodyless } from "./base-exchange.js";
 import type { ConnectionInfo, FieldList, RequestHead } from "./exchange.js";
@@ -11,9 +10,11 @@ import { connectionInfoOf } from "./socket-info.js";
 export interface Http1ExchangeOptions extends ExchangeOptions {
   /** What is known of the connection. @default what the socket says */
   readonly connection?: ConnectionInfo;
-  /** The caller waits for `100 Continue` and node:http has not sent it: set in `checkContinue`. */
-  readonly continueWanted?: boolean;
 }
+
+const nothing = Buffer.alloc(0);
+/** Up to here the beginning of a body is joined with the head. */
+const maxJoinedBytes = 4_096;
 
 class Http1Head implements RequestHead {
   readonly #req: IncomingMessage;
@@ -70,16 +71,23 @@ export class Http1Exchange extends BaseExchange {
   /** The objects of node:http underneath, for handlers written for them. */
   readonly raw: { readonly req: IncomingMessage; readonly res: ServerResponse };
   #drain: RequestDrain | undefined;
+  /** What was written and waits with the head for a tick; `nothing` while only the head does. */
+  #held: Buffer | undefined;
 
-  constructor(req: IncomingMessage, res: ServerResponse, options: Http1ExchangeOptions = {}) {
+  /** @param continueWanted the caller waits for `100 Continue` and node:http has not sent it, as in `checkContinue` */
+  constructor(
+    req: IncomingMessage,
+    res: ServerResponse,
+    options: Http1ExchangeOptions = {},
+    continueWanted: boolean = false,
+  ) {
     super(options);
     this.raw = { req, res };
     this.head = new Http1Head(req, options.connection);
-    res.on("finish", () => this.#finished());
-    res.on("close", () => this.#closed());
-    res.on("error", ignoreError);
+    (res as OwnedResponse)[exchangeOf] = this;
+    res.on("finish", onFinish).on("close", onClose).on("error", ignoreError);
     if (res.socket === null) this.#watchConnection();
-    if (options.continueWanted === true) this.#continueOnRead();
+    if (continueWanted) this.#continueOnRead();
   }
 
   get body(): Readable {
@@ -97,6 +105,7 @@ export class Http1Exchange extends BaseExchange {
   }
 
   get response(): Writable {
+    this.release();
     return this.raw.res;
   }
 
@@ -137,17 +146,33 @@ export class Http1Exchange extends BaseExchange {
     else res.writeHead(status, sent as string[]);
     if (endOfAnswer) return this.end();
     // The head must not wait for the body, but share a packet with it if that follows at once.
-    const { socket } = res;
-    if (socket === null) return void res.flushHeaders();
-    socket.cork();
-    res.flushHeaders();
-    // A stream that is read from now on hands out what it holds in the next tick, so this is for the one after it.
-    process.nextTick(process.nextTick, uncork, socket);
+    this.#held = nothing;
+    process.nextTick(release, this);
+  }
+
+  override write(chunk: Buffer): boolean {
+    // With the head as one text it is a single write; two buffers at once cost more than making a text of a small one.
+    if (this.#held === nothing && chunk.length <= maxJoinedBytes) {
+      this.#held = chunk;
+      return true;
+    }
+    return this.response.write(chunk);
+  }
+
+  /** Sends the head, and the beginning of the body if it waits with it. */
+  release(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held === undefined || this.#unusable()) return;
+    if (held === nothing) this.raw.res.flushHeaders();
+    else this.raw.res.write(held.toString("latin1"), "latin1");
   }
 
   end(trailers?: FieldList): void {
     const { req, res } = this.raw;
     if (this.#unusable() || res.writableEnded) return;
+    const held = this.#held;
+    this.#held = undefined;
     if (trailers !== undefined && trailers.length > 0) {
       const pairs: [string, string][] = [];
       for (let index = 0; index + 1 < trailers.length; index += 2) {
@@ -156,7 +181,8 @@ export class Http1Exchange extends BaseExchange {
       res.addTrailers(pairs);
     }
     if (!req.complete) this.#dropRequest();
-    res.end();
+    if (held === undefined || held === nothing) res.end();
+    else res.end(held.toString("latin1"), "latin1");
   }
 
   abort(): void {
@@ -201,7 +227,8 @@ export class Http1Exchange extends BaseExchange {
     });
   }
 
-  #finished(): void {
+  /** The answer has left. Called by the answer object. */
+  finished(): void {
     const { req } = this.raw;
     // Also called when the last write failed because the connection broke.
     if (req.socket.destroyed) return;
@@ -211,7 +238,8 @@ export class Http1Exchange extends BaseExchange {
     else this.#drain.answerSent();
   }
 
-  #closed(): void {
+  /** The connection is lost, or the answer over. Called by the answer object. */
+  closed(): void {
     if (this.ended === undefined) this.#drain?.cancel();
     this.settle("caller-gone");
   }
@@ -222,7 +250,7 @@ export class Http1Exchange extends BaseExchange {
     const { socket } = req;
     // As many as the caller sends at once, so no sign of a leak.
     socket.setMaxListeners(0);
-    const closed = (): void => this.#closed();
+    const closed = (): void => this.closed();
     socket.once("close", closed);
     res.once("close", () => socket.off("close", closed));
   }
@@ -238,6 +266,18 @@ export class Http1Exchange extends BaseExchange {
   }
 }
 
-function uncork(socket: Socket): void {
-  socket.uncork();
+// Functions for all answers, which find their exchange: two closures less for each request.
+const exchangeOf = Symbol("exchange");
+type OwnedResponse = ServerResponse & { [exchangeOf]?: Http1Exchange };
+
+function onFinish(this: OwnedResponse): void {
+  this[exchangeOf]?.finished();
+}
+
+function onClose(this: OwnedResponse): void {
+  this[exchangeOf]?.closed();
+}
+
+function release(exchange: Http1Exchange): void {
+  exchange.release();
 }

@@ -30,6 +30,10 @@ export class RewrittenExchange implements ServerExchange {
     return this.#behind.responded;
   }
 
+  write(chunk: Buffer): boolean {
+    return this.#behind.write(chunk);
+  }
+
   get response(): Writable {
     return this.#behind.response;
   }
@@ -48,6 +52,10 @@ export class RewrittenExchange implements ServerExchange {
 
   respond(status: number, fields: FieldList, endOfAnswer?: boolean): void {
     this.#behind.respond(status, fields, endOfAnswer);
+  }
+
+  reply(status: number, fields: FieldList, body: Uint8Array | string): void {
+    this.#behind.reply(status, fields, body);
   }
 
   end(trailers?: FieldList): void {
