@@ -1,6 +1,6 @@
 // Runs the benchmarks against what is in dist/:
 //
-//   npm run bench -- [scenario …] [--rounds=3] [--seconds=3]
+//   npm run bench -- [scenario …] [--rounds=3] [--seconds=3] [--gib=1]
 //
 // Prints a table of ratios and writes bench/results/latest.json. See README.md beside this file.
 import { execFileSync, spawn } from "node:child_process";
@@ -19,7 +19,8 @@ const numberOf = (name, fallback) =>
 function machine() {
   let commit = "unknown";
   try {
-    const git = (...args) => execFileSync("git", args, { cwd: here, encoding: "utf8" }).trim();
+    const git = (...args) =>
+      execFileSync("git", args, { cwd: here, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
     commit =
       git("rev-parse", "--short", "HEAD") + (git("status", "--porcelain", "--", "../src") === "" ? "" : "+changes");
   } catch {
@@ -80,7 +81,7 @@ if (!existsSync(join(here, "../dist/index.js"))) {
     );
     console.error("Scenarios that need them are left out.");
   }
-  const options = { rounds: numberOf("rounds", 3), seconds: numberOf("seconds", 3) };
+  const options = { rounds: numberOf("rounds", 3), seconds: numberOf("seconds", 3), gib: numberOf("gib", 1) };
   const results = [];
   for (const { name, title, tools } of list) {
     if (missing.includes("taskset") || tools.some((tool) => missing.includes(tool))) continue;

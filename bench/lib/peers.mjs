@@ -44,6 +44,16 @@ export const nginxHttp1 = (programs, port, providerPort) =>
     providerPort,
   );
 
+/** Bodies of any length, passed on as they come in both directions. */
+export const nginxUnbuffered = (programs, port, providerPort) =>
+  nginx(
+    programs,
+    cores.measured,
+    port,
+    `server { listen 127.0.0.1:${port}; client_max_body_size 0; ${location} { proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_request_buffering off; proxy_pass http://provider$1$is_args$args; } }`,
+    providerPort,
+  );
+
 export const nginxGrpc = (programs, port, providerPort) =>
   nginx(
     programs,

@@ -3,8 +3,11 @@ import { spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
-/** What is measured runs on the first core, what calls it and what it calls on the second. */
-export const cores = { measured: 0, load: 1 };
+/**
+ * What is measured runs on the first core, what calls it and what it calls on the second. `both` is for comparisons in which
+ * caller and callee are measured together.
+ */
+export const cores = { measured: 0, load: 1, both: "0,1" };
 
 const program = (name) => fileURLToPath(new URL(`../programs/${name}.mjs`, import.meta.url));
 

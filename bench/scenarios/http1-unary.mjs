@@ -59,7 +59,7 @@ export async function run({ rounds, seconds }) {
     const costs = {};
     // Programs on node are slow until their code is compiled.
     for (const name of ["router", "http-proxy-3", "node:http"])
-      await wrk({ url: urls[name], headers, body, seconds: 4 });
+      await wrk({ url: urls[name], headers, body, seconds: 2 });
     const rates = await alternate(
       rounds,
       Object.fromEntries(

@@ -1,13 +1,13 @@
-// A provider is replaced under 1,000 requests/s and 50 open streams; the new process is up already. Nothing may fail.
+// A provider is replaced under 2,000 requests/s and 50 open streams; the new process is up already. Nothing may fail.
 import assert from "node:assert/strict";
 import http from "node:http";
 import { cores, Programs } from "../lib/processes.mjs";
 import { alternate, percentile } from "../lib/statistics.mjs";
 
-export const title = "replace under 1,000 requests/s and 50 open streams";
+export const title = "replace under 2,000 requests/s and 50 open streams";
 export const tools = [];
 
-const perSecond = 1_000;
+const perSecond = 2_000;
 const streams = 50;
 const beforeMs = 1_500;
 const afterMs = 1_500;
