@@ -1,0 +1,245 @@
+import type { FieldList } from "../http/exchange.js";
+import type { Expiring } from "./deadline-wheel.js";
+import { closeCode, LinkFault, type ResetCode, resetCode } from "./frame.js";
+import { okEnd } from "./head-codec.js";
+import type { LinkLimits } from "./link-limits.js";
+import type { LinkCallHead, LinkEnd, LinkStream, LinkStreamHandler } from "./link-stream.js";
+import { MessageAssembly } from "./message-assembly.js";
+import type { Outbox } from "./outbox.js";
+
+/** A part of a message that waits to be sent. */
+export interface Piece {
+  readonly bytes: Uint8Array;
+  offset: number;
+  readonly endOfMessage: boolean;
+  next: Piece | undefined;
+}
+
+/** What a stream needs of its session. */
+export interface StreamOwner {
+  readonly outbox: Outbox;
+  readonly limits: LinkLimits;
+  /** What is wrong with fields that we are about to send, if anything. */
+  headProblem(fields: FieldList, otherBytes: number): string | undefined;
+  /** Tells the other side that a stream is given up, and forgets it. */
+  abandon(stream: StreamCore, code: ResetCode, message: string): void;
+  /** Gives room for so many bytes back to the other side. */
+  release(stream: StreamCore, bytes: number): void;
+  /** Runs something of the user's. What it throws is reported. */
+  guard(work: () => void): void;
+}
+
+const notAccepted: LinkStreamHandler = { onData() {}, onEnd() {}, onReset() {} };
+
+/** A stream with all that its session and outbox keep with it. Users see it as {@link LinkStream}. */
+export class StreamCore implements LinkStream, Expiring {
+  readonly #owner: StreamOwner;
+  head: LinkCallHead;
+  handler: LinkStreamHandler = notAccepted;
+  /** Whether our side opened the call. */
+  readonly ours: boolean;
+  /** 0 while it waits for the other side to take more calls. */
+  id: number;
+  /** How many calls our side had opened with this one. */
+  ordinal = 0;
+  closed = false;
+  peerEnd: LinkEnd | undefined;
+
+  // Kept by the outbox.
+  openWaits: boolean;
+  answerHead: FieldList | undefined;
+  firstPiece: Piece | undefined;
+  lastPiece: Piece | undefined;
+  queuedBytes = 0;
+  endPending: LinkEnd | undefined;
+  sendWindow: number;
+  active = false;
+  nextActive: StreamCore | undefined;
+
+  // Kept by the deadline wheel.
+  dueAt = 0;
+  bucket: Set<Expiring> | undefined;
+
+  /** Received, and no room given back for it yet. */
+  outstanding = 0;
+  /** Dealt with, and no room given back for it yet. */
+  returnable = 0;
+  #unread = 0;
+  #delivered = false;
+  #assembly: MessageAssembly | undefined;
+  #ending = false;
+  #headGiven = false;
+  #headSeen = false;
+  #informationalSeen = 0;
+
+  constructor(owner: StreamOwner, id: number, ours: boolean, head: LinkCallHead, sendWindow: number) {
+    this.#owner = owner;
+    this.id = id;
+    this.ours = ours;
+    this.openWaits = ours;
+    this.head = head;
+    this.sendWindow = sendWindow;
+  }
+
+  /** Whether a head would go out in a frame of its own now. */
+  get headWaits(): boolean {
+    return this.openWaits || this.answerHead !== undefined;
+  }
+
+  sendHead(fields: FieldList, informational = false): void {
+    if (this.closed || this.ours || this.#headGiven || this.#ending) return;
+    const problem = this.#owner.headProblem(fields, 0);
+    if (problem !== undefined) return this.end(internalError(`head of the answer: ${problem}`));
+    const { outbox } = this.#owner;
+    if (informational) return outbox.informational(this, fields);
+    this.#headGiven = true;
+    this.answerHead = fields;
+    outbox.announce(this);
+  }
+
+  send(bytes: Uint8Array, endOfMessage = true): boolean {
+    if (this.closed || this.#ending) return true;
+    if (bytes.length === 0 && !endOfMessage) return this.firstPiece === undefined;
+    this.#headGiven = true;
+    return this.#owner.outbox.write(this, bytes, endOfMessage, undefined);
+  }
+
+  end(end: LinkEnd = okEnd, message?: Uint8Array): void {
+    if (this.closed || this.#ending) return;
+    this.#ending = true;
+    const plain =
+      end === okEnd || (end.code === 0 && end.message === "" && end.details === undefined && end.trailers.length === 0);
+    const { outbox } = this.#owner;
+    const problem = plain ? undefined : this.#endProblem(end);
+    if (problem === undefined) outbox.write(this, message, message !== undefined, plain ? okEnd : end);
+    // Without the details, which are what makes an end large. It still says what happened.
+    else outbox.write(this, undefined, false, internalError(`end of the call: ${problem}`, end.code));
+  }
+
+  reset(code: ResetCode, message = ""): void {
+    if (this.closed) this.consume();
+    else this.#owner.abandon(this, code, message);
+  }
+
+  consume(): void {
+    this.#delivered = false;
+    const unread = this.#unread;
+    if (unread === 0) return;
+    this.#unread = 0;
+    this.#owner.release(this, unread);
+  }
+
+  expire(): void {
+    const message = `the deadline of ${this.head.deadlineMs} ms has passed`;
+    this.reset(resetCode.deadline, message);
+    this.#owner.guard(() => this.handler.onReset(resetCode.deadline, message));
+  }
+
+  /** Queues a piece. A small view of a large chunk is copied, so that it does not keep the chunk. */
+  enqueue(given: Uint8Array, endOfMessage: boolean): void {
+    const bytes = given.buffer.byteLength > 2 * given.length + 1_024 ? Uint8Array.from(given) : given;
+    const piece: Piece = { bytes, offset: 0, endOfMessage, next: undefined };
+    if (this.lastPiece === undefined) this.firstPiece = piece;
+    else this.lastPiece.next = piece;
+    this.lastPiece = piece;
+    this.queuedBytes += bytes.length;
+  }
+
+  /** The queue is empty again. */
+  drained(): void {
+    this.handler.onDrain?.();
+  }
+
+  /** Drops what waits to be sent, and returns how much room unread bytes took, unless somebody still reads them. */
+  drop(stillRead: boolean): number {
+    this.firstPiece = undefined;
+    this.lastPiece = undefined;
+    this.queuedBytes = 0;
+    this.endPending = undefined;
+    this.answerHead = undefined;
+    if (stillRead) return 0;
+    this.#assembly = undefined;
+    const unread = this.#unread;
+    this.#unread = 0;
+    return unread;
+  }
+
+  /** @throws LinkFault if no head can come now */
+  receiveHead(fields: FieldList, informational: boolean): void {
+    if (this.ours === false || this.#headSeen) throw this.#fault("has a second head");
+    if (informational) {
+      this.#informationalSeen += 1;
+      // More than anybody has a use for; each costs us something and the sender nothing.
+      if (this.#informationalSeen > 64) throw this.#fault("has more than 64 informational heads");
+    } else {
+      this.#headSeen = true;
+    }
+    this.handler.onHead?.(fields, informational);
+  }
+
+  /** @throws LinkFault if there was no room for it */
+  receiveData(bytes: Uint8Array, cost: number, endOfMessage: boolean): void {
+    this.#headSeen = true;
+    this.outstanding += cost;
+    this.#unread += cost;
+    if (this.outstanding > this.#owner.limits.streamWindowBytes) {
+      throw new LinkFault(
+        closeCode.flowControl,
+        `stream ${this.id} has ${this.outstanding} bytes unread; at most ${this.#owner.limits.streamWindowBytes} were allowed`,
+      );
+    }
+    const { handler } = this;
+    if (handler.pieces === true) {
+      handler.onData(bytes, endOfMessage);
+    } else if (endOfMessage && this.#assembly === undefined && bytes.length <= this.#owner.limits.maxMessageBytes) {
+      this.#delivered = true;
+      handler.onData(bytes, true);
+    } else {
+      this.#assemble(bytes, endOfMessage);
+    }
+  }
+
+  receiveEnd(end: LinkEnd): void {
+    if (this.#assembly !== undefined) return this.#fail(resetCode.protocol, "the stream ended inside a message");
+    this.handler.onEnd(end);
+  }
+
+  /** Tells the handler that the call is over. */
+  receiveReset(code: ResetCode, message: string): void {
+    this.handler.onReset(code, message);
+  }
+
+  #assemble(bytes: Uint8Array, endOfMessage: boolean): void {
+    this.#assembly ??= new MessageAssembly();
+    const assembly = this.#assembly;
+    if (assembly.size + bytes.length > this.#owner.limits.maxMessageBytes) {
+      return this.#fail(resetCode.tooLarge, `a message has more than ${this.#owner.limits.maxMessageBytes} bytes`);
+    }
+    assembly.push(bytes);
+    if (endOfMessage) {
+      this.#assembly = undefined;
+      this.#delivered = true;
+      this.handler.onData(assembly.take(), true);
+    } else if (!this.#delivered) {
+      // Nobody can consume a message that is not whole yet, and it may be larger than the window. But while messages wait
+      // to be consumed the next one has to wait too, or they would pile up.
+      this.consume();
+    }
+  }
+
+  #endProblem(end: LinkEnd): string | undefined {
+    return this.#owner.headProblem(end.trailers, Buffer.byteLength(end.message) + (end.details?.length ?? 0));
+  }
+
+  #fail(code: ResetCode, message: string): void {
+    this.reset(code, message);
+    this.handler.onReset(code, message);
+  }
+
+  #fault(what: string): LinkFault {
+    return new LinkFault(closeCode.protocol, `stream ${this.id} ${what}`);
+  }
+}
+
+// 13 is `internal` among Connect's codes.
+const internalError = (message: string, code = 0): LinkEnd => ({ ...okEnd, code: code === 0 ? 13 : code, message });
