@@ -8,7 +8,6 @@ import type { PlatformEvents } from "./model/platform-events.js";
 import { resolveLimits } from "./options.js";
 import { planOperation } from "./plan.js";
 import { type PluginSource, toStartSpec } from "./plugin-source.js";
-import { viewOf } from "./plugin-view.js";
 import { type SelectionStrategy, selectionStrategyNames } from "./registry/selection/selector.js";
 import type { ServiceListing } from "./registry/service-registry.js";
 import type { AdminPort, AdminServiceListing, AdminSpec } from "./rpc/admin-service.js";
@@ -33,11 +32,11 @@ export function createAdminPort(host: Host): AdminPort {
   };
   return {
     addPlugin: (spec) =>
-      withTimeout(host, spec, async (signal) => viewOf(await lifecycle.add(await toSpec(host, spec), signal))),
+      withTimeout(host, spec, async (signal) => host.viewOf(await lifecycle.add(await toSpec(host, spec), signal))),
     replacePlugin: (runtimeId, { allowMissingServices, ...spec }) =>
       withTimeout(host, spec, async (signal) => {
         const start = await toSpec(host, spec);
-        return viewOf(await lifecycle.replace(runtimeId, { ...start, allowMissingServices }, signal));
+        return host.viewOf(await lifecycle.replace(runtimeId, { ...start, allowMissingServices }, signal));
       }),
     removePlugin: (runtimeId, reason, graceMs) =>
       lifecycle.remove(runtimeId, {
@@ -45,8 +44,8 @@ export function createAdminPort(host: Host): AdminPort {
         limits: resolveLimits("limits", graceMs === undefined ? {} : { graceMs }, host.sources.limits),
         signal: undefined,
       }),
-    plugin: (runtimeId) => viewOf(directory.committed(runtimeId)),
-    plugins: () => host.visiblePlugins().map(viewOf),
+    plugin: (runtimeId) => host.viewOf(directory.committed(runtimeId)),
+    plugins: () => host.visiblePlugins().map((plugin) => host.viewOf(plugin)),
     services: () =>
       registry
         .services()

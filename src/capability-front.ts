@@ -1,24 +1,39 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
 import { CapabilityBroker, type Grant } from "./capabilities/capability-broker.js";
 import type { CapabilityTarget, CheckedOffer } from "./capabilities/capability-offer.js";
 import { connectHandler } from "./http/connect-handler.js";
-import type { RequestHead, ServerExchange } from "./http/exchange.js";
+import type { ConnectionInfo, FieldList, RequestHead, ServerExchange } from "./http/exchange.js";
 import { fetchHandler } from "./http/fetch-handler.js";
+import { fieldValue } from "./http/field-list.js";
 import { RewrittenExchange } from "./http/rewritten-exchange.js";
 import { readCredentials } from "./identity/credentials.js";
 import type { IdentityStore } from "./identity/identity-store.js";
 import type { Clock } from "./internal/clock.js";
 import { type Principal, principalId } from "./model/principal.js";
 import type { GrantOptions } from "./options.js";
-import type { ConnectCode } from "./router/connect-code.js";
-import { type RouteTarget, targetOf } from "./router/path.js";
+import { targetOf } from "./router/path.js";
 import { detectProtocol } from "./router/protocol.js";
-import { sendError } from "./router/protocol-error.js";
+import { type CallFailure, failureOf, sendError } from "./router/protocol-error.js";
 import { isHostsOwn } from "./router/request-headers.js";
 import type { ServiceRouter } from "./router/router.js";
 
-/** Answers one call under a grant. Its exchange has the path behind the grant, and who calls among its fields. */
-export type ServeGranted = (exchange: ServerExchange, caller: Principal) => Promise<void> | void;
+/** One call under a grant. */
+export interface GrantedCall {
+  readonly exchange: ServerExchange;
+  readonly caller: Principal;
+  /** The capability. */
+  readonly type: string;
+  /** Path and query behind the grant. */
+  readonly path: string;
+  /** The request's fields with who calls among them, and without the grant's secret. */
+  readonly fields: FieldList;
+}
 
+/** Answers one call under a grant. */
+export type ServeGranted = (call: GrantedCall) => Promise<void> | void;
+
+const nobody: Principal = Object.freeze({ kind: "anonymous" });
 const maxMessageBytes = 4 * 1024 * 1024;
 const pathPattern = /^\/capabilities\/([^/?]+)\/([^/?]+)((?:\/[^?]*)?(?:\?.*)?)$/;
 const noPrefix = { launchNonce: undefined, joinToken: undefined, target: "/" };
@@ -67,60 +82,126 @@ function serveCapability(target: CapabilityTarget, router: ServiceRouter): Serve
   switch (target.kind) {
     case "service": {
       const { serviceType } = target;
-      return (exchange, caller) => {
-        // Without an identity of its own the grant is what lets the caller in, as an ingress would.
-        const known: Principal = caller.kind === "plugin" ? caller : { kind: "ingress", user: undefined };
-        router.forwardTo(exchange, known, serviceType, "any", exchange.head.target.slice(1));
+      return (granted) => {
+        const { path, caller } = granted;
+        router.forwardTo(forwarded(granted), callerTowards(caller), serviceType, "any", path.slice(1));
       };
     }
-    case "fetch":
-      return fetchHandler(target.fetch);
+    case "fetch": {
+      const handler = fetchHandler(target.fetch);
+      return (granted) => {
+        const exchange = answered(granted, router);
+        return exchange && (handler(exchange) as Promise<void>);
+      };
+    }
     case "routes": {
       const procedures = connectHandler({ routes: target.routes, readMaxBytes: maxMessageBytes });
-      return async (exchange) => {
+      return async (granted) => {
+        const exchange = answered(granted, router);
+        if (exchange === undefined) return;
         const call = procedures.handle(exchange);
-        if (call === false) return refuse(exchange, "unimplemented", 404, "the capability has no such procedure");
-        await call;
+        if (call !== false) return void (await call);
+        sendError(
+          exchange,
+          detectProtocol(exchange.head),
+          failureOf("unimplemented", 404, "the capability has no such procedure"),
+        );
       };
     }
   }
 }
+
+/** Without an identity of its own the grant is what lets the caller in, as an ingress would. */
+const callerTowards = (caller: Principal): Principal =>
+  caller.kind === "plugin" ? caller : { kind: "ingress", user: undefined };
+
+/** The exchange for a provider, which the router takes account of. */
+const forwarded = ({ exchange, path, fields }: GrantedCall): ServerExchange =>
+  new RewrittenExchange(exchange, path, fields);
+
+/** The exchange for the host's own code, counted as a call; undefined if the caller makes too many. */
+const answered = ({ exchange, caller, type, path, fields }: GrantedCall, router: ServiceRouter) =>
+  router.admit(exchange, caller, type, path, fields);
 
 /** Takes the calls under `/capabilities/<type>/<grant id>/<rest>`, and answers each in every case. */
 export async function handleCapabilityCall(
   broker: CapabilityBroker<ServeGranted>,
+  router: ServiceRouter,
   exchange: ServerExchange,
 ): Promise<void> {
   const { head } = exchange;
+  const found = findGrant(broker, head);
+  if (found.kind === "refused") return router.refuse(exchange, nobody, found.type, found.failure);
+  const { grant, path } = found;
+  const { type } = grant.offer;
+  await grant.served({ exchange, caller: grant.caller, type, path, fields: grantedFields(head, grant) });
+}
+
+/**
+ * Takes a request to upgrade under a grant: it goes to a provider if the capability is a service type. Resolves when the
+ * connection is closed; with a refusal if it goes nowhere, the connection is the caller's then.
+ */
+export async function handleCapabilityUpgrade(
+  broker: CapabilityBroker<ServeGranted>,
+  router: ServiceRouter,
+  head: RequestHead,
+  ...[request, socket, early, connection]: Upgrade
+): Promise<CallFailure | undefined> {
+  const found = findGrant(broker, head);
+  if (found.kind === "refused") return found.failure;
+  const { grant, path } = found;
+  const { target } = grant.offer;
+  // A fetch function and Connect procedures answer requests; neither has a way to take over a connection.
+  if (target.kind !== "service") return failureOf("unimplemented", 501, "the capability takes no upgrades");
+  const fields = grantedFields(head, grant);
+  const granted = { ...head, target: path, fields, header: (name: string) => fieldValue(fields, name) };
+  const to = targetOf(target.serviceType, "any", path.slice(1));
+  await router.handleUpgrade(request, socket, early, connection, callerTowards(grant.caller), to, granted);
+  return undefined;
+}
+
+type Upgrade = [request: IncomingMessage, socket: Duplex, early: Buffer, connection: ConnectionInfo];
+
+type Found =
+  | { readonly kind: "found"; readonly grant: Grant<ServeGranted>; readonly path: string }
+  | { readonly kind: "refused"; readonly type: string; readonly failure: CallFailure };
+
+/** Finds the grant that a request names, if it may use it. */
+function findGrant(broker: CapabilityBroker<ServeGranted>, head: RequestHead): Found {
   const [, type = "", grantId = "", restAndQuery = ""] = pathPattern.exec(head.target) ?? [];
+  const refused = (...failure: Parameters<typeof failureOf>): Found => ({
+    kind: "refused",
+    type,
+    failure: failureOf(...failure),
+  });
   if (grantId === "") {
-    return refuse(exchange, "unimplemented", 404, "the path must be /capabilities/<type>/<grant id>/<rest>");
+    return refused("unimplemented", 404, "the path must be /capabilities/<type>/<grant id>/<rest>");
   }
   const target = targetOf(type, "any", restAndQuery);
-  if (target.kind === "bad-path") return refuse(exchange, "invalid_argument", 400, target.reason);
+  if (target.kind === "bad-path") return refused("invalid_argument", 400, target.reason);
   const { bearer } = readCredentials(head, noPrefix);
   if (bearer === undefined) {
-    return refuse(exchange, "unauthenticated", 401, "send the grant's token as Authorization: Bearer <token>");
+    return refused("unauthenticated", 401, "send the grant's token as Authorization: Bearer <token>");
   }
   const grant = broker.verify(grantId, bearer);
   if (grant === undefined) {
     const reason = "the grant or its token is unknown, expired or revoked; request the capability again";
-    return refuse(exchange, "unauthenticated", 401, reason);
+    return refused("unauthenticated", 401, reason);
   }
   if (grant.offer.type !== type) {
-    return refuse(exchange, "permission_denied", 403, `the grant is for the capability ${grant.offer.type}`);
+    return refused("permission_denied", 403, `the grant is for the capability ${grant.offer.type}`);
   }
-  await grant.served(grantedExchange(exchange, grant, target), grant.caller);
+  return { kind: "found", grant, path: `/${target.rest}${target.query}` };
 }
 
-/** The exchange as the offer sees it: neither the grant's secret nor what only the host may say comes from the caller. */
-function grantedExchange(exchange: ServerExchange, grant: Grant<unknown>, { rest, query }: RouteTarget) {
-  const fields = [...callersFields(exchange.head), "x-plugin-caller-id", principalId(grant.caller)];
+/** The fields as the offer sees them: neither the grant's secret nor what only the host may say comes from the caller. */
+function grantedFields(head: RequestHead, grant: Grant<unknown>): string[] {
+  const fields = [...callersFields(head), "x-plugin-caller-id", principalId(grant.caller)];
   if (grant.caller.kind === "plugin") fields.push("x-plugin-caller-self-id", grant.caller.selfId);
   fields.push("x-plugin-service", grant.offer.type);
-  const { remoteAddress } = exchange.head.connection;
+  const { remoteAddress } = head.connection;
   if (remoteAddress !== "") fields.push("x-forwarded-for", remoteAddress);
-  return new RewrittenExchange(exchange, `/${rest}${query}`, fields);
+  return fields;
 }
 
 function callersFields({ fields }: RequestHead): string[] {
@@ -131,6 +212,3 @@ function callersFields({ fields }: RequestHead): string[] {
   }
   return kept;
 }
-
-const refuse = (exchange: ServerExchange, code: ConnectCode, httpStatus: number, reason: string): void =>
-  void sendError(exchange, detectProtocol(exchange.head), { code, httpStatus, reason, retryAfterMs: undefined });

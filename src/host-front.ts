@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { isCapabilityPath } from "./capability-front.js";
 import type { ConnectHandler } from "./http/connect-handler.js";
 import type { ConnectionInfo, ExchangeHandler, RequestHead, ServerExchange } from "./http/exchange.js";
+import type { Refusal } from "./http/request-check.js";
 import type { Authentication } from "./identity/authenticate.js";
 import { type Credentials, type PathPrefix, readCredentials, takePrefix } from "./identity/credentials.js";
 import { isAuthority, originRefusal } from "./identity/origin-guard.js";
@@ -12,7 +13,7 @@ import type { Principal } from "./model/principal.js";
 import type { ConnectCode } from "./router/connect-code.js";
 import { targetOf } from "./router/path.js";
 import { detectProtocol } from "./router/protocol.js";
-import { sendError } from "./router/protocol-error.js";
+import { type CallFailure, sendError } from "./router/protocol-error.js";
 import { ServiceRouter } from "./router/router.js";
 import { upgradeHead } from "./router/upgrade.js";
 
@@ -23,6 +24,14 @@ export interface HostFrontParts {
   readonly procedures: ConnectHandler;
   /** Takes what comes under `/capabilities/`. */
   readonly handleCapability: ExchangeHandler;
+  /** Takes upgrades under `/capabilities/`, or says why not; see `handleCapabilityUpgrade`. */
+  readonly upgradeCapability: (
+    head: RequestHead,
+    request: IncomingMessage,
+    socket: Duplex,
+    early: Buffer,
+    connection: ConnectionInfo,
+  ) => Promise<CallFailure | undefined>;
   readonly authenticate: (credentials: Credentials) => Authentication;
   readonly ingress: Ingress;
   /** `host:port` of the public URL in lower case. */
@@ -45,6 +54,8 @@ export class HostFront {
   readonly #parts: HostFrontParts;
   /** Kept so that the handler of the host's procedures finds who calls. */
   readonly #callers = new WeakMap<ServerExchange, Authentication>();
+  /** The last `Host` that was found to be good for a request without `Origin` to a host on loopback. */
+  #goodAuthority: string | undefined;
 
   constructor(parts: HostFrontParts) {
     this.#parts = parts;
@@ -58,7 +69,7 @@ export class HostFront {
   }
 
   /** Answers one request in every case. */
-  async handle(exchange: ServerExchange): Promise<void> {
+  handle(exchange: ServerExchange): void | Promise<void> {
     const { head } = exchange;
     const { router, procedures } = this.#parts;
     const guard = this.#refusal(head);
@@ -70,8 +81,8 @@ export class HostFront {
     const authentication = this.#authenticate(head, prefix);
     if (this.#isProcedure(head)) {
       this.#callers.set(exchange, authentication);
-      await procedures.handle(exchange);
-      return;
+      const handled = procedures.handle(exchange);
+      return handled === false ? undefined : handled.then(ignoreResult);
     }
     if (ServiceRouter.accepts(head)) return router.handle(exchange, toCaller(authentication));
     if (this.#answerHealthPage(exchange)) return;
@@ -80,10 +91,21 @@ export class HostFront {
     refuse(exchange, "unimplemented", 404, `nothing is served at ${shown(pathOf(head.target))}`);
   }
 
-  /** Takes a request to upgrade, such as WebSocket. Never rejects; resolves when the connection is closed or refused. */
-  async handleUpgrade(req: IncomingMessage, socket: Duplex, early: Buffer, connection: ConnectionInfo): Promise<void> {
+  /**
+   * Takes a request to upgrade, such as WebSocket. Never rejects; resolves when the connection is closed or refused.
+   *
+   * @param refusal why it is refused whatever it asks for
+   */
+  async handleUpgrade(
+    req: IncomingMessage,
+    socket: Duplex,
+    early: Buffer,
+    connection: ConnectionInfo,
+    refusal?: Refusal,
+  ): Promise<void> {
     // A server of somebody else hands over sockets that nobody listens to: an error would end the process.
     socket.on("error", () => socket.destroy());
+    if (refusal !== undefined) return refuseUpgrade(socket, refusal.status, refusal.message);
     try {
       await this.#routeUpgrade(req, socket, early, connection);
     } catch (error) {
@@ -103,6 +125,10 @@ export class HostFront {
     if (ServiceRouter.accepts(head)) {
       return router.handleUpgrade(req, socket, early, connection, toCaller(this.#authenticate(head, prefix)));
     }
+    if (isCapabilityPath(head.target)) {
+      const refusal = await this.#parts.upgradeCapability(head, req, socket, early, connection);
+      return refusal && refuseUpgrade(socket, refusal.httpStatus, refusal.reason);
+    }
     const match = this.#isOwn(head) ? undefined : this.#parts.ingress.find(head.target);
     if (match === undefined) return refuseUpgrade(socket, 404, "nothing is served there");
     const user = await this.#parts.ingress.admit(match.ingress, head);
@@ -114,7 +140,15 @@ export class HostFront {
 
   #refusal(head: RequestHead): string | undefined {
     const { isLoopback, publicAuthority } = this.#parts;
-    return originRefusal(head, { loopbackOnly: isLoopback(head.connection), publicAuthority });
+    const loopbackOnly = isLoopback(head.connection);
+    const isPlain = head.header("origin") === undefined;
+    // Nearly all requests name the same host, and whether it is a good one takes a while to find out.
+    if (isPlain && loopbackOnly && head.authority === this.#goodAuthority) return undefined;
+    const refusal = originRefusal(head, { loopbackOnly, publicAuthority });
+    if (refusal === undefined && isPlain && loopbackOnly && isAuthority(head.authority)) {
+      this.#goodAuthority = head.authority;
+    }
+    return refusal;
   }
 
   #authenticate(head: RequestHead, prefix: PathPrefix): Authentication {
@@ -156,12 +190,17 @@ export class HostFront {
     const path = pathOf(target);
     if (!isHealthPage(path)) return false;
     const problem = path === "/readyz" ? this.#parts.notReady() : undefined;
-    exchange.respond(problem === undefined ? 200 : 503, ["content-type", "text/plain; charset=utf-8"]);
-    exchange.response.write(`${problem ?? "ok"}\n`);
-    exchange.end();
+    exchange.reply(
+      problem === undefined ? 200 : 503,
+      ["content-type", "text/plain; charset=utf-8"],
+      `${problem ?? "ok"}\n`,
+    );
     return true;
   }
 }
+
+/** For promises of which only the failure matters. */
+const ignoreResult = (): void => {};
 
 const toCaller = (authentication: Authentication) =>
   authentication.kind === "principal" ? authentication.principal : { refused: authentication.reason };

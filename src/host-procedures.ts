@@ -8,6 +8,7 @@ import type { Authentication } from "./identity/authenticate.js";
 import type { IdentityStore } from "./identity/identity-store.js";
 import type { Lifecycle } from "./lifecycle/lifecycle.js";
 import type { LivePlugin } from "./lifecycle/live-plugin.js";
+import { OpenWatches } from "./lifecycle/open-watches.js";
 import type { PluginDirectory } from "./lifecycle/plugin-directory.js";
 import type { SelfRegistration } from "./lifecycle/self-registration.js";
 import type { RuntimeId } from "./model/catalog.js";
@@ -40,6 +41,7 @@ export interface ProcedureParts {
 /** The host's own procedures, each joined to the part that does the work. */
 export function joinProcedures(parts: ProcedureParts): ConnectHandler {
   const { options, catalog, registry, directory, lifecycle, selfRegistration, identities, broker, server } = parts;
+  const watches = new OpenWatches(options.maxWatchesPerPlugin);
   const seen = (runtimeId: RuntimeId): LivePlugin | undefined => {
     const plugin = directory.get(runtimeId);
     if (plugin !== undefined) selfRegistration.seen(plugin);
@@ -72,8 +74,13 @@ export function joinProcedures(parts: ProcedureParts): ConnectHandler {
         directory.reactions.discovered(runtimeId, type);
       },
       watchOpened: (runtimeId, type) => {
+        const closed = watches.open(runtimeId);
         observe(runtimeId, type);
-        return directory.reactions.watchOpened(runtimeId, type);
+        const ended = directory.reactions.watchOpened(runtimeId, type);
+        return () => {
+          closed();
+          ended();
+        };
       },
       goneSignal: (runtimeId) => directory.get(runtimeId)?.gone ?? AbortSignal.abort(),
       revision: () => catalog.revision,

@@ -1,12 +1,15 @@
 import type { TokenBuckets } from "./internal/token-bucket.js";
 import type { PluginDirectory } from "./lifecycle/plugin-directory.js";
 import type { SelfRegistration } from "./lifecycle/self-registration.js";
-import type { RuntimeId } from "./model/catalog.js";
+import type { PluginRecord, RuntimeId } from "./model/catalog.js";
 import { type Principal, principalId } from "./model/principal.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Catalog } from "./registry/catalog.js";
+import { isEjected } from "./registry/provider-state.js";
 import type { ServiceRegistry } from "./registry/service-registry.js";
 import type { RouteLookup, RouteProvider, RouterView, TrafficObserver } from "./router/router-view.js";
+
+type Offered = Pick<RouteProvider, "plugin" | "registrations">;
 
 const defaultRetryAfterMs = 1_000;
 
@@ -23,11 +26,33 @@ export interface HostViewParts {
 /** The router's questions, answered from the visible state. */
 export function createRouterView(parts: HostViewParts): RouterView {
   const { catalog, registry, directory, options, rates } = parts;
+  const { clock } = options;
   const retryAfterMs = options.router?.retryAfterMs ?? defaultRetryAfterMs;
-  const found = (runtimeId: RuntimeId, provider: Omit<RouteProvider, "inFlight">): RouteLookup => {
+  const tryEjected = options.router?.whenAllEjected === "try";
+  const found = (runtimeId: RuntimeId, { plugin, registrations }: Offered): RouteLookup => {
     const live = directory.get(runtimeId);
     if (live === undefined) return { kind: "not-found", message: `${runtimeId} is gone` };
-    return { kind: "found", provider: { ...provider, inFlight: live.inFlight } };
+    const { inFlight, health } = live;
+    const lastResort = tryEjected && isEjected(plugin);
+    const retryAfterMs = ejectedForMs(plugin);
+    return {
+      kind: "found",
+      provider: { plugin, registrations, inFlight, trial: health.trial, lastResort, retryAfterMs },
+    };
+  };
+  /** How long nobody is sent to it; undefined if it is not ejected. */
+  const ejectedForMs = (plugin: PluginRecord): number | undefined => {
+    const traffic = isEjected(plugin) ? directory.get(plugin.runtimeId)?.health.traffic : undefined;
+    return traffic?.kind === "ejected" ? Math.max(0, traffic.until - clock.now()) : undefined;
+  };
+  /** When the first ejected provider of a type is tried again. */
+  const nextTrialMs = (type: string): number | undefined => {
+    let soonest: number | undefined;
+    for (const { plugin } of catalog.offersOf(type)?.byPlugin.values() ?? []) {
+      const leftMs = ejectedForMs(plugin);
+      if (leftMs !== undefined && leftMs < (soonest ?? Number.POSITIVE_INFINITY)) soonest = leftMs;
+    }
+    return soonest;
   };
   return {
     pinned(type, asked) {
@@ -44,11 +69,10 @@ export function createRouterView(parts: HostViewParts): RouterView {
     choose(type, caller, exclude) {
       const callerId = caller.kind === "plugin" ? caller.runtimeId : undefined;
       const minVersion = callerId === undefined ? undefined : declaredRange(directory, callerId, type);
-      const result = registry.find(type, { purpose: "route", minVersion, callerId, exclude });
+      const result = registry.find(type, { purpose: "route", minVersion, callerId, exclude, tryEjected });
       if (result.kind === "none") {
-        return result.code === "NO_HEALTHY_PROVIDER"
-          ? { kind: "unavailable", message: result.message, retryAfterMs }
-          : { kind: "not-found", message: result.message };
+        if (result.code !== "NO_HEALTHY_PROVIDER") return { kind: "not-found", message: result.message };
+        return { kind: "unavailable", message: result.message, retryAfterMs: nextTrialMs(type) ?? retryAfterMs };
       }
       const { plugin, registration } = result.provider;
       const offer = catalog.offerOf(plugin.runtimeId, type);
@@ -80,6 +104,7 @@ export function createTrafficObserver({ directory, selfRegistration }: HostViewP
   return {
     answered: (runtimeId) => directory.get(runtimeId)?.health.callAnswered(),
     failed: (runtimeId, reason) => directory.get(runtimeId)?.health.callFailed(reason),
+    broke: (runtimeId, reason) => directory.get(runtimeId)?.health.callBroke(reason),
     called(caller: Principal, serviceType) {
       if (caller.kind !== "plugin") return;
       const plugin = directory.get(caller.runtimeId);

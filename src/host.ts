@@ -1,5 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { Duplex } from "node:stream";
+import type { ConnectionOptions } from "node:tls";
 import { AdminListener } from "./admin-listener.js";
 import { createAdminPort } from "./admin-port.js";
 import type { CapabilityBroker } from "./capabilities/capability-broker.js";
@@ -7,6 +8,7 @@ import type { CheckedOffer } from "./capabilities/capability-offer.js";
 import {
   createBroker,
   handleCapabilityCall,
+  handleCapabilityUpgrade,
   type OfferedCapability,
   offerCapability,
   type ServeGranted,
@@ -19,10 +21,11 @@ import { projectGraph } from "./graph-projection.js";
 import { HealthMonitor } from "./health/health-monitor.js";
 import { HostFront } from "./host-front.js";
 import { joinProcedures } from "./host-procedures.js";
-import { HostServer } from "./host-server.js";
+import { HostServer, type ListenOptions } from "./host-server.js";
 import { createRouterView, createTrafficObserver } from "./host-view.js";
 import type { ServerExchange } from "./http/exchange.js";
 import type { ListenTarget } from "./http/one-port-server.js";
+import type { KeyPair } from "./http/tls-material.js";
 import { createAuthenticator } from "./identity/authenticate.js";
 import { baseUrlRefusal } from "./identity/base-url-policy.js";
 import { IdentityStore } from "./identity/identity-store.js";
@@ -45,9 +48,11 @@ import type { PlatformEvents } from "./model/platform-events.js";
 import type { Principal } from "./model/principal.js";
 import type { ResolvedOptions } from "./options.js";
 import type { SourceContext } from "./plugin-source.js";
+import { type PluginView, viewOf } from "./plugin-view.js";
 import { Catalog } from "./registry/catalog.js";
 import { ServiceRegistry } from "./registry/service-registry.js";
 import { ServiceRouter } from "./router/router.js";
+import { resolveUpstreamTls } from "./router/upstream-tls.js";
 import { openPluginRemote, type RemoteOptions } from "./rpc/plugin-remote.js";
 
 const longestSweepMs = 3_600_000;
@@ -73,11 +78,14 @@ export class Host {
   readonly #inFlightListeners = new Set<(runtimeId: RuntimeId) => void>();
   readonly #adminListeners: AdminListener[] = [];
   readonly #stopped = new AbortController();
+  /** Towards plugins over `https:`. */
+  readonly #tls: ConnectionOptions;
   readonly #nonces = new LaunchNonces();
   #sweep: Timer | undefined;
 
   constructor(options: ResolvedOptions) {
     this.#options = options;
+    this.#tls = resolveUpstreamTls(options.router?.tls ?? {});
     this.clock = options.clock;
     this.#identities = new IdentityStore(options);
     this.#catalog = new Catalog({
@@ -108,6 +116,7 @@ export class Host {
     });
     this.lifecycle = new Lifecycle({ ports, directory, selfRegistration: this.#selfRegistration });
     this.#router = this.#createRouter();
+    this.#catalog.subscribe(({ touchedTypes }) => this.#router.providersChanged(touchedTypes));
     this.#broker = createBroker(options.grants, this.clock, this.#identities);
     this.events.on("plugin-removed", ({ plugin }) => this.#broker.ownerEnded(plugin.runtimeId));
     for (const offer of options.capabilities) this.offerCapability(offer);
@@ -128,6 +137,7 @@ export class Host {
         ports: new ProcessPorts(),
         hostUrlFor: (address) => this.#server.urlFor(address),
         environment: process.env,
+        hostCa: () => this.#server.ca,
       },
     };
     // One listener for each open health watch.
@@ -144,8 +154,12 @@ export class Host {
     return this.#stopped.signal;
   }
 
-  listen(target: ListenTarget): Promise<void> {
-    return this.#server.listen(target);
+  async listen(target: ListenOptions): Promise<void> {
+    this.#doubt(await this.#server.listen(target));
+  }
+
+  setCertificate(keyPair: KeyPair): void {
+    this.#doubt(this.#server.setCertificate(keyPair));
   }
 
   connect(principal?: Principal): Duplex {
@@ -184,6 +198,11 @@ export class Host {
   /** What a plugin says of itself before it is added; undefined if it cannot say. */
   describe(spec: StartSpec, signal?: AbortSignal): Promise<PluginDeclaration | undefined> {
     return describePlugin(spec, this.clock, this.#cookie(), signal);
+  }
+
+  /** The plugin as the platform shows it, now. */
+  viewOf(plugin: LivePlugin): PluginView {
+    return viewOf(plugin, this.#router.waitingFor(plugin.runtimeId));
   }
 
   visiblePlugins(): LivePlugin[] {
@@ -228,7 +247,7 @@ export class Host {
 
   #cookie(): RemoteOptions {
     const { magicCookie, appProtocolVersion } = this.#options;
-    return { magicCookieKey: magicCookie.key, magicCookieValue: magicCookie.value, appProtocolVersion };
+    return { magicCookieKey: magicCookie.key, magicCookieValue: magicCookie.value, appProtocolVersion, tls: this.#tls };
   }
 
   #createRouter(): ServiceRouter {
@@ -277,7 +296,8 @@ export class Host {
     const front: HostFront = new HostFront({
       router: this.#router,
       procedures,
-      handleCapability: (exchange) => handleCapabilityCall(this.#broker, exchange),
+      handleCapability: (exchange) => handleCapabilityCall(this.#broker, this.#router, exchange),
+      upgradeCapability: (head, ...upgrade) => handleCapabilityUpgrade(this.#broker, this.#router, head, ...upgrade),
       authenticate: (credentials) => {
         const found = authenticate(credentials);
         if (found.kind === "refused" && found.otherwise.kind === "launch") {
@@ -314,6 +334,10 @@ export class Host {
       this.#broker.sweep();
       this.#sweepLater();
     });
+  }
+
+  #doubt(message: string | undefined): void {
+    if (message !== undefined) this.#warn(message, undefined);
   }
 
   #warn(message: string, error: unknown): void {

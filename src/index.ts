@@ -2,8 +2,11 @@ export type { CapabilityOffer, CapabilityRequest } from "./capabilities/capabili
 export type { OfferedCapability } from "./capability-front.js";
 export { type ErrorCode, errorCodes, PluginHostError, type PluginHostErrorOptions } from "./errors.js";
 export type { HostClientOptions } from "./host-client.js";
+export type { ListenOptions } from "./host-server.js";
 export type { FetchFunction } from "./http/fetch-handler.js";
 export type { ListenTarget } from "./http/one-port-server.js";
+export type { ServerTlsOptions } from "./http/server-tls.js";
+export type { KeyPair, Pem } from "./http/tls-material.js";
 export { importPlugin } from "./import-plugin.js";
 export type { ProcessSource } from "./launch/process-source.js";
 export type { Impact } from "./lifecycle/ports.js";
@@ -11,7 +14,7 @@ export type { HostedModule, ModuleEnvironment, RunningModule } from "./link/host
 export type { CallEvent, CallProtocol } from "./model/call-event.js";
 export type { PluginOrigin, PluginPhase, PluginRecord, Registration, Revision, RuntimeId } from "./model/catalog.js";
 export type { PluginDeclaration, ServiceDeclaration, ServiceDependency } from "./model/declarations.js";
-export type { Health, HealthCause, HealthState, HealthVerdict } from "./model/health.js";
+export type { Health, HealthCause, HealthState, HealthVerdict, TrafficState } from "./model/health.js";
 export type { OutputEvent, PlatformEvents, StepEvent } from "./model/platform-events.js";
 export type { Principal } from "./model/principal.js";
 export type {

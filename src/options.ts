@@ -112,6 +112,8 @@ export interface PlatformOptions {
   readonly maxIdentities?: number;
   /** Most registrations of one plugin. @default 1_000 */
   readonly maxRegistrationsPerPlugin?: number;
+  /** Most watches that one plugin may have open at once. @default 1_000 */
+  readonly maxWatchesPerPlugin?: number;
   /** How long the id of a replaced plugin keeps answering at most. @default 1 h */
   readonly aliasLifeMs?: number;
   /** Where plugins that register by themselves may say that they listen. @default "peer-or-loopback" */
@@ -167,6 +169,7 @@ const optionNames = [
   "tokenOverlapMs",
   "maxIdentities",
   "maxRegistrationsPerPlugin",
+  "maxWatchesPerPlugin",
   "aliasLifeMs",
   "baseUrls",
   "health",
@@ -214,6 +217,7 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
     tokenOverlapMs: checkNumber("tokenOverlapMs", given.tokenOverlapMs ?? 60_000, 0),
     maxIdentities: checkNumber("maxIdentities", given.maxIdentities ?? 100_000, 1),
     maxRegistrationsPerPlugin: checkNumber("maxRegistrationsPerPlugin", given.maxRegistrationsPerPlugin ?? 1_000, 1),
+    maxWatchesPerPlugin: checkNumber("maxWatchesPerPlugin", given.maxWatchesPerPlugin ?? 1_000, 1),
     aliasLifeMs: checkNumber("aliasLifeMs", given.aliasLifeMs ?? hourMs, 0),
     baseUrls: checkOneOf("baseUrls", given.baseUrls ?? "peer-or-loopback", ["peer-or-loopback", "any"] as const),
     health: resolveHealth(given.health),

@@ -9,9 +9,12 @@ import type { OfferedCapability } from "./capability-front.js";
 import { PluginHostError } from "./errors.js";
 import { Host } from "./host.js";
 import { type HostClientOptions, HostClients } from "./host-client.js";
-import { mountedExchange } from "./http/mounted-exchange.js";
+import type { ListenOptions } from "./host-server.js";
+import { MountedRequests } from "./http/mounted-exchange.js";
 import type { ListenTarget } from "./http/one-port-server.js";
+import { resolveServerLimits } from "./http/server-limits.js";
 import { connectionInfoOf } from "./http/socket-info.js";
+import type { KeyPair } from "./http/tls-material.js";
 import type { Unsubscribe } from "./internal/emitter.js";
 import type { StepLimits } from "./lifecycle/limits.js";
 import type { Impact } from "./lifecycle/ports.js";
@@ -20,7 +23,7 @@ import type { PlatformEvents } from "./model/platform-events.js";
 import { type PlatformOptions, resolveLimits, resolveOptions } from "./options.js";
 import { type OperationToPlan, type Plan, planOperation, toPlannedOperation } from "./plan.js";
 import { type PluginSpec, toStartSpec } from "./plugin-source.js";
-import { type PluginView, viewOf } from "./plugin-view.js";
+import type { PluginView } from "./plugin-view.js";
 import type { ServiceRegistry } from "./registry/service-registry.js";
 
 /** How a plugin is removed. */
@@ -45,12 +48,17 @@ export type ReplacePluginSpec = PluginSpec & {
  */
 export class Platform {
   readonly #host: Host;
+  readonly #mounted: MountedRequests;
   readonly #clients: HostClients;
   #stopping: Promise<void> | undefined;
 
   /** @throws PluginHostError `INVALID_ARGUMENT` that names the option */
   constructor(options: PlatformOptions = {}) {
-    this.#host = new Host(resolveOptions(options));
+    const resolved = resolveOptions(options);
+    this.#host = new Host(resolved);
+    this.#mounted = new MountedRequests(resolveServerLimits(resolved.server), (exchange) =>
+      this.#host.handle(exchange),
+    );
     this.#clients = new HostClients(this.registry, () => this.#host.connect({ kind: "host" }));
   }
 
@@ -65,14 +73,27 @@ export class Platform {
   }
 
   /**
-   * Listens on one port for HTTP/1.1 and HTTP/2 (cleartext, prior knowledge), or on a Unix socket.
+   * Listens on one port for HTTP/1.1 and HTTP/2 (cleartext, prior knowledge), or on a Unix socket. With `tls` the port
+   * speaks both over TLS, by ALPN. A certificate that does not fit the platform's URL, or its time, comes as a `warning`.
    *
    * @throws PluginHostError `ALREADY_LISTENING`; `HOST_STOPPED`; `LISTEN_REFUSED` for an address beyond loopback without
-   * `joinToken` or `allowOpenAdmission`; Node's own error if the port cannot be had
+   * `joinToken` or `allowOpenAdmission`; `INVALID_ARGUMENT` that names a field of `tls`; Node's own error if the port
+   * cannot be had
    */
-  async listen(target: ListenTarget = { port: 0 }): Promise<void> {
+  async listen(target: ListenOptions = { port: 0 }): Promise<void> {
     this.#assertRunning();
     await this.#host.listen(target);
+  }
+
+  /**
+   * Shows another certificate to callers who connect from now on. Open connections and the calls on them go on.
+   *
+   * @throws PluginHostError `INVALID_ARGUMENT` that names the part which is wrong; `TLS_OFF` without `tls` in `listen`;
+   * `HOST_STOPPED`. The certificate from before stays then
+   */
+  setCertificate(certificate: KeyPair): void {
+    this.#assertRunning();
+    this.#host.setCertificate(certificate);
   }
 
   /**
@@ -103,12 +124,13 @@ export class Platform {
    * server in front does stays done: its timeouts, its body parsers, its protocols. See the guide on mounting.
    */
   readonly handler = (req: IncomingMessage | Http2ServerRequest, res: ServerResponse | Http2ServerResponse): void => {
-    void this.#host.handle(mountedExchange(req, res));
+    this.#mounted.serve(req, res);
   };
 
   /** The `upgrade` listener that belongs to `handler`, for WebSocket and the like. */
   readonly upgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    void this.#host.front.handleUpgrade(req, socket, head, connectionInfoOf(socket));
+    const refusal = this.#mounted.upgradeRefusal(req, socket);
+    void this.#host.front.handleUpgrade(req, socket, head, connectionInfoOf(socket), refusal);
   };
 
   /**
@@ -122,7 +144,7 @@ export class Platform {
    */
   async addPlugin(spec: PluginSpec): Promise<PluginView> {
     const start = toStartSpec(spec, this.#host.sources);
-    return viewOf(await this.#host.lifecycle.add(start, spec.signal));
+    return this.#host.viewOf(await this.#host.lifecycle.add(start, spec.signal));
   }
 
   /**
@@ -166,7 +188,9 @@ export class Platform {
   async replacePlugin(runtimeId: RuntimeId, spec: ReplacePluginSpec): Promise<PluginView> {
     const start = toStartSpec(spec, this.#host.sources);
     const { allowMissingServices = false } = spec;
-    return viewOf(await this.#host.lifecycle.replace(runtimeId, { ...start, allowMissingServices }, spec.signal));
+    return this.#host.viewOf(
+      await this.#host.lifecycle.replace(runtimeId, { ...start, allowMissingServices }, spec.signal),
+    );
   }
 
   /**
@@ -182,12 +206,12 @@ export class Platform {
 
   /** All visible plugins, in the order in which they came. */
   plugins(): PluginView[] {
-    return this.#host.visiblePlugins().map(viewOf);
+    return this.#host.visiblePlugins().map((plugin) => this.#host.viewOf(plugin));
   }
 
   /** One visible plugin. @throws PluginHostError `PLUGIN_NOT_FOUND` */
   plugin(runtimeId: RuntimeId): PluginView {
-    return viewOf(this.#host.directory.committed(runtimeId));
+    return this.#host.viewOf(this.#host.directory.committed(runtimeId));
   }
 
   /** Runtime ids in an order in which everything comes after what it requires. @throws PluginHostError `DEPENDENCY_CYCLE` */

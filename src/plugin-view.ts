@@ -1,7 +1,7 @@
 import type { LivePlugin } from "./lifecycle/live-plugin.js";
 import type { PluginOrigin, PluginPhase, RuntimeId } from "./model/catalog.js";
 import type { ServiceDeclaration, ServiceDependency } from "./model/declarations.js";
-import type { Health, HealthState } from "./model/health.js";
+import type { Health, HealthState, TrafficState } from "./model/health.js";
 
 /** A plugin as the platform shows it: a picture of one moment. */
 export interface PluginView {
@@ -25,10 +25,14 @@ export interface PluginView {
   readonly startTime: number;
   /** Calls that it is working on. */
   readonly inFlight: number;
+  /** Calls that wait for it to have room; those for any provider of a type count at each provider that is full. */
+  readonly waiting: number;
+  /** What calls say of it: whether it is ejected, until when, or on trial. */
+  readonly traffic: TrafficState;
 }
 
-/** Takes the picture. */
-export function viewOf(plugin: LivePlugin): PluginView {
+/** Takes the picture. `waiting` is how many calls wait for the plugin to have room. */
+export function viewOf(plugin: LivePlugin, waiting: number): PluginView {
   const { address, health } = plugin;
   return Object.freeze({
     runtimeId: plugin.runtimeId,
@@ -45,5 +49,7 @@ export function viewOf(plugin: LivePlugin): PluginView {
     pid: plugin.launched?.pid,
     startTime: plugin.record().startedAt,
     inFlight: plugin.inFlight.count,
+    waiting,
+    traffic: Object.freeze(health.traffic),
   });
 }

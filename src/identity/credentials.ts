@@ -13,12 +13,21 @@ export interface Credentials {
 
 const bearerPattern = /^Bearer +([^\s]+) *$/i;
 
+function bearerOf(authorization: string): string | undefined {
+  // As nearly everybody writes it.
+  if (authorization.startsWith("Bearer ")) {
+    const token = authorization.slice(7);
+    if (token !== "" && !/\s/.test(token)) return token;
+  }
+  return bearerPattern.exec(authorization)?.[1];
+}
+
 /** Reads the credentials in a request's head and in the prefix that was taken off its path. */
 export function readCredentials(head: RequestHead, prefix: PathPrefix): Credentials {
   const authorization = head.header("authorization");
   return {
     runtimeId: head.header("x-plugin-runtime-id"),
-    bearer: authorization === undefined ? undefined : bearerPattern.exec(authorization)?.[1],
+    bearer: authorization === undefined ? undefined : bearerOf(authorization),
     launchNonce: prefix.launchNonce,
     joinToken: prefix.joinToken,
   };

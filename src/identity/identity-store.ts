@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { hash, timingSafeEqual } from "node:crypto";
 import { PluginHostError } from "../errors.js";
 import type { Clock } from "../internal/clock.js";
 import { randomBase64Url, randomHex } from "../internal/ids.js";
@@ -44,7 +44,8 @@ interface StoredIdentity extends Identity {
 /** A plugin that renews its token all the time keeps this many of the old ones, and no more. */
 const maxTokensPerIdentity = 16;
 
-const hashOf = (token: string): Buffer => createHash("sha256").update(token).digest();
+// By way of a text: asked for a buffer, node takes four times as long.
+const hashOf = (token: string): Buffer => Buffer.from(hash("sha256", token, "binary"), "latin1");
 
 /** A self id as the beginning of a runtime id (wire contract, Identity). */
 const slug = (selfId: string): string => selfId.toLowerCase().replaceAll(" ", "-");
@@ -118,10 +119,10 @@ export class IdentityStore {
     if (identity === undefined) return undefined;
     const now = this.#options.clock.monotonic();
     if (this.#isExpired(identity, now)) return undefined;
-    const hash = hashOf(token);
+    const given = hashOf(token);
     let good = false;
     for (const stored of identity.tokens) {
-      const same = timingSafeEqual(stored.hash, hash);
+      const same = timingSafeEqual(stored.hash, given);
       if (same && (stored.goodUntil === undefined || stored.goodUntil > now)) good = true;
     }
     if (!good) return undefined;

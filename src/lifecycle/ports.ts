@@ -2,7 +2,7 @@ import type { Clock } from "../internal/clock.js";
 import type { PluginAddress } from "../model/address.js";
 import type { Change, PluginRecord, Revision, RuntimeId } from "../model/catalog.js";
 import type { ServiceDependency } from "../model/declarations.js";
-import type { Health, HealthVerdict } from "../model/health.js";
+import type { Health, HealthVerdict, TrafficState, TrialGate } from "../model/health.js";
 import type { PlatformEvents } from "../model/platform-events.js";
 import type { OpenRemote } from "./plugin-remote.js";
 
@@ -33,10 +33,15 @@ export type Poll = (
 /** One plugin's health. */
 export interface PluginHealth {
   readonly current: Health;
+  /** What calls say of the plugin. */
+  readonly traffic: TrafficState;
+  /** Undefined unless the plugin is on trial after an ejection. */
+  readonly trial: TrialGate | undefined;
   startPolling(poll: Poll): void;
   report(verdict: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): void;
   callAnswered(): void;
   callFailed(reason: string): void;
+  callBroke(reason: string): void;
   /** The plugin is probably about to end: it is asked sooner than usual for a while. */
   suspectEnd(): void;
   exited(reason: string): void;

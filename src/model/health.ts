@@ -7,6 +7,24 @@ export type HealthState = "unready" | HealthVerdict;
 /** Who caused the present health state. */
 export type HealthCause = "start" | "reported" | "polled" | "traffic" | "exit" | "operator";
 
+/**
+ * What calls say of a plugin. `passing`: its calls are answered, but for the last `failures`. `ejected`: too many failed
+ * in a row; nobody is sent to it before `until` (milliseconds since 1970). `trial`: after an ejection, until one call was
+ * answered; one call at a time is let through. `ejections` counts those in a row.
+ */
+export type TrafficState =
+  | { readonly kind: "passing"; readonly failures: number }
+  | { readonly kind: "ejected"; readonly until: number; readonly ejections: number }
+  | { readonly kind: "trial"; readonly ejections: number };
+
+/** Lets one call at a time through to a plugin that is on trial. */
+export interface TrialGate {
+  /** Whether a call is on its way and has not been answered. */
+  readonly isTaken: boolean;
+  /** The next call is the trial. If nothing is heard of it, the gate opens again after the time of a first ejection. */
+  take(): void;
+}
+
 /** One effective health state with its reason, as watchers, events and refusals show it. */
 export interface Health {
   readonly state: HealthState;

@@ -43,6 +43,7 @@ export class DefinedPlugin implements HostedModule {
     const instance = new PluginInstance({
       definition: this.#definition,
       host: undefined,
+      ca: undefined,
       onlyHost: parseHostUrl("hostUrl", hostUrl, connectHost),
       handshake: defaultHandshake,
       times: defaultTimes,

@@ -14,6 +14,8 @@ export interface HostAddress {
   readonly connect: (() => Duplex) | undefined;
   /** Whether `connect` stays inside this process. */
   readonly inMemory: boolean;
+  /** Authorities that its certificate may come from; undefined for those that Node trusts. */
+  readonly ca?: readonly string[] | undefined;
 }
 
 /**
@@ -21,7 +23,7 @@ export interface HostAddress {
  *
  * @throws PluginHostError `INVALID_ARGUMENT` that names `field`
  */
-export function parseHostUrl(field: string, text: string, connect?: () => Duplex): HostAddress {
+export function parseHostUrl(field: string, text: string, connect?: () => Duplex, ca?: readonly string[]): HostAddress {
   if (text.startsWith("unix:/")) {
     const path = text.slice("unix:".length);
     const inMemory = connect !== undefined;
@@ -40,5 +42,5 @@ export function parseHostUrl(field: string, text: string, connect?: () => Duplex
   }
   if (url.search !== "" || url.hash !== "") throw invalid(field, 'must not contain "?" or "#"');
   const prefix = url.pathname.replace(/\/+$/, "");
-  return { key: url.origin + prefix, origin: url.origin, prefix, connect, inMemory: connect !== undefined };
+  return { key: url.origin + prefix, origin: url.origin, prefix, connect, inMemory: connect !== undefined, ca };
 }

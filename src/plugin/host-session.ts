@@ -215,7 +215,9 @@ export class HostSession {
     const access = this.#options.cell.current;
     if (access === undefined || this.#stop.signal.aborted) return;
     const { definition, baseUrl } = this.#options;
-    const metadata = baseUrl === "" ? {} : { base_url: baseUrl, protocols: "h1,h2c" };
+    // Over TLS both sides agree on the protocol by ALPN.
+    const protocols = baseUrl.startsWith("https:") ? {} : { protocols: "h1,h2c" };
+    const metadata = baseUrl === "" ? {} : { base_url: baseUrl, ...protocols };
     const registrationIds = await registerServices(access, definition.provides, metadata, this.#limits);
     await reportHealth(access, this.#options.health.current, this.#limits);
     // Another identity may have come meanwhile; then all of this is to be done again for that one.

@@ -1,5 +1,6 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { Code, ConnectError, type Interceptor, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { guardInterceptor } from "../http/call-guard.js";
 import { connectHandler } from "../http/connect-handler.js";
 import type { ExchangeHandler, ServerExchange } from "../http/exchange.js";
 import { fetchHandler } from "../http/fetch-handler.js";
@@ -86,10 +87,11 @@ function serveService(
     return (exchange) => (refusing() ? answerPlain(exchange, 503, stopping) : serve(exchange));
   }
   // Refused inside Connect, so that the error is in the caller's protocol.
-  const refuse: Interceptor = (next) => (request) => {
-    if (refusing()) throw new ConnectError(stopping, Code.Unavailable);
-    return next(request);
-  };
+  const refuse = guardInterceptor({
+    before: () => {
+      if (refusing()) throw new ConnectError(stopping, Code.Unavailable);
+    },
+  });
   const { service } = kind;
   const handler = connectHandler({
     routes: (router) => router.service(service, implementation as ServiceImpl<DescService>),

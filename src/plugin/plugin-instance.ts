@@ -27,6 +27,8 @@ export interface InstanceOptions {
   readonly host: HostAddress | undefined;
   /** The only host that a managed plugin talks to, whatever URL it is told. */
   readonly onlyHost: HostAddress | undefined;
+  /** Authorities that a host's certificate may come from; undefined for those that Node trusts. */
+  readonly ca: readonly string[] | undefined;
   readonly handshake: HandshakeSettings;
   readonly times: SessionTimes;
   readonly clock: Clock;
@@ -244,7 +246,9 @@ export class PluginInstance {
   #takeIdentity(request: SetRuntimeIdentityRequest): void {
     if (this.#stopping !== undefined) throw new ConnectError("the plugin is stopping", Code.Unavailable);
     const { onlyHost } = this.#options;
-    const host = onlyHost ?? (request.hostUrl === "" ? undefined : parseHostUrl("host_url", request.hostUrl));
+    const host =
+      onlyHost ??
+      (request.hostUrl === "" ? undefined : parseHostUrl("host_url", request.hostUrl, undefined, this.#options.ca));
     if (this.#session === undefined) {
       this.#pendingIdentity = request;
       return;

@@ -1,4 +1,7 @@
+import { readFileSync } from "node:fs";
 import { invalid } from "../errors.js";
+import { type ResolvedServerTls, resolveServerTls, type ServerTlsOptions } from "../http/server-tls.js";
+import { checkAuthorities, type Pem } from "../http/tls-material.js";
 import { type Clock, systemClock } from "../internal/clock.js";
 import { checkNumber } from "../model/limits.js";
 import { type BackOffOptions, defaultBackOff } from "./back-off.js";
@@ -20,6 +23,13 @@ export interface ServeOptions extends Partial<SessionTimes> {
    * Empty, or missing in the environment too: the plugin waits for a host to call it. @default HOST_URL
    */
   readonly hostUrl?: string;
+  /**
+   * PEM of the authorities that the host's certificate may come from, instead of those that Node trusts (where
+   * NODE_EXTRA_CA_CERTS can name more). @default HOST_CA, which holds the PEM itself, else the file that HOST_CA_FILE names
+   */
+  readonly ca?: Pem | readonly Pem[];
+  /** Makes the plugin's own port speak TLS. The host has to trust the certificate. @default cleartext */
+  readonly tls?: Omit<ServerTlsOptions, "ca">;
   /** Where the host reaches the plugin, without a slash at the end. @default where it listens */
   readonly baseUrl?: string;
   /** What the handshake says. @default the wire contract's cookie and versions; joinToken from CONNECT_PLUGIN_JOIN_TOKEN */
@@ -44,6 +54,8 @@ export interface ServeOptions extends Partial<SessionTimes> {
 export interface ResolvedServeOptions {
   readonly listen: { readonly host: string; readonly port: number } | { readonly path: string };
   readonly host: HostAddress | undefined;
+  readonly ca: readonly string[] | undefined;
+  readonly tls: ResolvedServerTls | undefined;
   readonly baseUrl: string | undefined;
   readonly handshake: HandshakeSettings;
   readonly times: SessionTimes;
@@ -62,10 +74,18 @@ export function resolveServeOptions(given: ServeOptions): ResolvedServeOptions {
   const env = given.env ?? process.env;
   const joinToken = env.CONNECT_PLUGIN_JOIN_TOKEN;
   const hostUrl = given.hostUrl ?? env.HOST_URL ?? "";
+  const ca = authorities(given.ca, env);
+  const listen = listenTarget(given, env);
+  if (given.tls !== undefined && "path" in listen) throw invalid("tls", "is for TCP ports, and path was given");
   const time = (name: keyof SessionTimes): number => checkNumber(name, given[name] ?? defaultTimes[name], 1, longestMs);
   return Object.freeze({
-    listen: listenTarget(given, env),
-    host: hostUrl === "" ? undefined : parseHostUrl(given.hostUrl === undefined ? "HOST_URL" : "hostUrl", hostUrl),
+    listen,
+    host:
+      hostUrl === ""
+        ? undefined
+        : parseHostUrl(given.hostUrl === undefined ? "HOST_URL" : "hostUrl", hostUrl, undefined, ca),
+    ca,
+    tls: given.tls && resolveServerTls(given.tls),
     baseUrl: given.baseUrl?.replace(/\/+$/, ""),
     handshake: Object.freeze({
       ...defaultHandshake,
@@ -84,6 +104,23 @@ export function resolveServeOptions(given: ServeOptions): ResolvedServeOptions {
     onEvent: given.onEvent ?? (() => {}),
     clock: given.clock ?? systemClock,
   });
+}
+
+function authorities(
+  given: ServeOptions["ca"],
+  env: Readonly<Record<string, string | undefined>>,
+): readonly string[] | undefined {
+  if (given !== undefined) return checkAuthorities("ca", given);
+  const { HOST_CA: text = "", HOST_CA_FILE: file = "" } = env;
+  if (text !== "") return checkAuthorities("HOST_CA", text);
+  if (file === "") return undefined;
+  let read: Buffer;
+  try {
+    read = readFileSync(file);
+  } catch (cause) {
+    throw invalid("HOST_CA_FILE", `names a file that cannot be read: ${(cause as Error).message}`, cause);
+  }
+  return checkAuthorities("HOST_CA_FILE", read);
 }
 
 function listenTarget(

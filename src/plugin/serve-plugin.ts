@@ -8,7 +8,7 @@ import { type ResolvedServeOptions, resolveServeOptions, type ServeOptions } fro
 
 /** A plugin that listens on a port or a Unix socket. */
 export interface ServedPlugin {
-  /** Where the host reaches it: `http://host:port` or `unix:/path`, without a slash at the end. */
+  /** Where the host reaches it: `http://host:port`, `https://host:port` or `unix:/path`, without a slash at the end. */
   readonly url: string;
   /** Assigned by the host; undefined until it has. */
   readonly runtimeId: string | undefined;
@@ -37,7 +37,7 @@ export interface ServedPlugin {
 export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions = {}): Promise<ServedPlugin> {
   if (!(plugin instanceof DefinedPlugin)) throw invalid("plugin", "must come from definePlugin");
   const resolved = resolveServeOptions(options);
-  const { host, handshake, times, clock, backOff, onEvent, graceMs } = resolved;
+  const { host, ca, handshake, times, clock, backOff, onEvent, graceMs } = resolved;
   const server = createOnePortServer({
     handler: (exchange) => instance.handler(exchange),
     onError: (error) => onEvent({ kind: "error", error }),
@@ -47,6 +47,7 @@ export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions =
     definition: plugin.definition,
     host,
     onlyHost: undefined,
+    ca,
     handshake,
     times,
     clock,
@@ -61,12 +62,12 @@ export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions =
     instance.stop({ graceMs: given.graceMs ?? graceMs, reason: given.reason ?? "asked to", farewell: true });
   const forgetSignals = stopOnSignals(resolved, stop);
   instance.ended.then(forgetSignals, forgetSignals);
-  const listening = server.listen(resolved.listen);
+  const listening = server.listen(resolved.listen, resolved.tls);
   instance.start();
   let url: string;
   try {
     await listening;
-    url = resolved.baseUrl ?? urlOf(server.address());
+    url = resolved.baseUrl ?? urlOf(server.address(), resolved.tls !== undefined);
     onEvent({ kind: "listening", url });
     instance.open(url);
     const started = host === undefined ? instance.ready : untilRegistered(instance, resolved);
@@ -112,10 +113,10 @@ function stopOnSignals({ shutdownSignals }: ResolvedServeOptions, stop: ServedPl
   };
 }
 
-function urlOf(address: AddressInfo | string | undefined): string {
+function urlOf(address: AddressInfo | string | undefined, secure: boolean): string {
   if (typeof address === "string") return `unix:${address}`;
   if (address === undefined) throw new Error("the server does not listen");
   // What listens everywhere is told by the address that is surely there.
   const name = { "0.0.0.0": "127.0.0.1", "::": "[::1]" }[address.address] ?? address.address;
-  return `http://${name.includes(":") && !name.startsWith("[") ? `[${name}]` : name}:${address.port}`;
+  return `${secure ? "https" : "http"}://${name.includes(":") && !name.startsWith("[") ? `[${name}]` : name}:${address.port}`;
 }

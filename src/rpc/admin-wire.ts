@@ -3,10 +3,12 @@ import { type Duration, durationMs, timestampFromMs } from "@bufbuild/protobuf/w
 import { invalid } from "../errors.js";
 import type {
   PluginSchema,
+  PluginTrafficSchema,
   PluginDeclaration as WireDeclaration,
   PluginSource as WireSource,
 } from "../gen/connectplugin/admin/v1/platform_pb.js";
 import type { PluginDeclaration, ServiceDeclaration, ServiceDependency } from "../model/declarations.js";
+import type { TrafficState } from "../model/health.js";
 
 /** Where a plugin comes from, as operators say it. */
 export type AdminSource =
@@ -35,6 +37,8 @@ export interface AdminPlugin {
   /** Milliseconds since 1970. */
   readonly startTime: number;
   readonly inFlight: number;
+  readonly waiting: number;
+  readonly traffic: TrafficState;
 }
 
 /** @throws PluginHostError `INVALID_ARGUMENT` */
@@ -103,7 +107,16 @@ export const toWirePlugin = (plugin: AdminPlugin): MessageInitShape<typeof Plugi
   endpointUrl: plugin.endpointUrl ?? "",
   startTime: timestampFromMs(plugin.startTime),
   inFlight: plugin.inFlight,
+  waiting: plugin.waiting,
+  traffic: toWireTraffic(plugin.traffic),
   ...(plugin.pid === undefined ? undefined : { pid: plugin.pid }),
+});
+
+const toWireTraffic = (traffic: TrafficState): MessageInitShape<typeof PluginTrafficSchema> => ({
+  state: traffic.kind,
+  failures: traffic.kind === "passing" ? traffic.failures : 0,
+  ejections: traffic.kind === "passing" ? 0 : traffic.ejections,
+  ...(traffic.kind === "ejected" ? { until: timestampFromMs(traffic.until) } : undefined),
 });
 
 /** What belongs to an event, without what JSON cannot say: errors become their message and code, functions vanish. */

@@ -1,5 +1,6 @@
 import { createContextKey, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { PluginHostError } from "../errors.js";
+import { guardInterceptor } from "../http/call-guard.js";
 import type { ConnectionInfo } from "../http/exchange.js";
 import type { Authentication } from "../identity/authenticate.js";
 import type { Principal } from "../model/principal.js";
@@ -33,20 +34,4 @@ export function callingPlugin(context: HandlerContext): Extract<Principal, { kin
 }
 
 /** Turns the host's errors into Connect errors, for unary and streaming calls alike. */
-export const errorInterceptor: Interceptor = (next) => async (request) => {
-  try {
-    const response = await next(request);
-    if (!response.stream) return response;
-    return { ...response, message: withConnectErrors(response.message) };
-  } catch (error) {
-    throw toConnectError(error);
-  }
-};
-
-async function* withConnectErrors<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
-  try {
-    yield* messages;
-  } catch (error) {
-    throw toConnectError(error);
-  }
-}
+export const errorInterceptor: Interceptor = guardInterceptor({ mapError: toConnectError });

@@ -1,7 +1,8 @@
 import http from "node:http";
 import https from "node:https";
 import net from "node:net";
-import { Code, ConnectError, createClient } from "@connectrpc/connect";
+import type { ConnectionOptions } from "node:tls";
+import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { PluginHostError } from "../errors.js";
 import { PluginControl } from "../gen/connectplugin/v1/control_pb.js";
@@ -11,8 +12,10 @@ import type { PluginRemote } from "../lifecycle/plugin-remote.js";
 import { hostFeatures } from "../link/host-features.js";
 import type { PluginAddress } from "../model/address.js";
 import { shown } from "../model/limits.js";
+import { tlsTrouble } from "../router/dial-failure.js";
 import { isHealthPath } from "./health-path.js";
 import { jsonTransport } from "./json-transport.js";
+import { speaksHttp2Only } from "./speaks-http2-only.js";
 import { fromPluginInfo, servicesOfHandshake } from "./wire-declaration.js";
 import { fromWireHealth } from "./wire-health.js";
 
@@ -21,6 +24,8 @@ export interface RemoteOptions {
   readonly magicCookieKey: string;
   readonly magicCookieValue: string;
   readonly appProtocolVersion: number;
+  /** For plugins over `https:`: authorities, the host's own certificate. @default Node's */
+  readonly tls?: ConnectionOptions;
 }
 
 /** Largest answer that a plugin may give about itself. */
@@ -34,48 +39,62 @@ type Reachable = Exclude<PluginAddress, { kind: "external" }>;
  */
 export function openPluginRemote(address: Reachable, options: RemoteOptions): PluginRemote {
   const base = address.kind === "http" ? address.url : "http://plugin.invalid";
-  const request = requestOptions(address);
-  const transport = needsHttp2(address)
-    ? createConnectTransport({
+  const request = requestOptions(address, options.tls);
+  const overHttp1 = () => clientsOver(jsonTransport({ baseUrl: base, request, readMaxBytes: maxAnswerBytes }));
+  const overHttp2 = () =>
+    clientsOver(
+      createConnectTransport({
         httpVersion: "2",
         baseUrl: base,
         useBinaryFormat: false,
         readMaxBytes: maxAnswerBytes,
         idleConnectionTimeoutMs: 1_000,
-      })
-    : jsonTransport({ baseUrl: base, request, readMaxBytes: maxAnswerBytes });
-  const identity = createClient(PluginIdentity, transport);
-  const control = createClient(PluginControl, transport);
-  const handshakes = createClient(HandshakeService, transport);
+        nodeOptions: sessionOptions(address, options.tls),
+      }),
+    );
+  let clients = needsHttp2(address) ? overHttp2() : overHttp1();
   const where = address.kind === "http" ? address.url : address.kind === "unix" ? `unix:${address.path}` : address.id;
-  const ask = async <T>(what: string, call: () => Promise<T>): Promise<T | "unimplemented"> => {
+  // Over TLS it is found out, once, which protocol to ask in; elsewhere HTTP/1.1 it is, unless the plugin says otherwise.
+  let isAgreed = address.kind !== "http" || !address.url.startsWith("https:") || address.protocols !== undefined;
+  const agree = async (signal: AbortSignal): Promise<void> => {
+    if (!isAgreed && (await speaksHttp2Only(address, options.tls ?? {}, signal))) clients = overHttp2();
+    isAgreed = true;
+  };
+  const ask = async <T>(
+    what: string,
+    signal: AbortSignal,
+    call: (clients: Clients) => Promise<T>,
+  ): Promise<T | "unimplemented"> => {
     try {
-      return await call();
+      await agree(signal);
+      return await call(clients);
     } catch (error) {
       return explain(error, what, where);
     }
   };
   return {
     getPluginInfo: (signal) =>
-      ask("GetPluginInfo", async () => fromPluginInfo(await identity.getPluginInfo({}, { signal }))),
+      ask("GetPluginInfo", signal, async ({ identity }) =>
+        fromPluginInfo(await identity.getPluginInfo({}, { signal })),
+      ),
     handshake: (signal) =>
-      ask("Handshake", async () => {
+      ask("Handshake", signal, async ({ handshakes }) => {
         const { magicCookieKey, magicCookieValue, appProtocolVersion } = options;
         const hello = { magicCookieKey, magicCookieValue, appProtocolVersion, coreProtocolVersion: 1 };
         return servicesOfHandshake(await handshakes.handshake(hello, { signal }));
       }),
     setRuntimeIdentity: ({ runtimeId, token, hostUrl }, signal) =>
-      ask("SetRuntimeIdentity", async () => {
+      ask("SetRuntimeIdentity", signal, async ({ identity }) => {
         const given = { runtimeId, runtimeToken: token, hostUrl, hostFeatures: Object.values(hostFeatures) };
         return (await identity.setRuntimeIdentity(given, { signal })).acknowledged ? "accepted" : "refused";
       }),
     getHealth: (signal) =>
-      ask("GetHealth", async () => {
+      ask("GetHealth", signal, async ({ control }) => {
         const { state, reason, unavailableDependencies } = await control.getHealth({}, { signal });
         return { verdict: fromWireHealth(state), reason, unavailableDependencies };
       }),
     shutdown: (graceMs, reason, signal) =>
-      ask("Shutdown", async () => {
+      ask("Shutdown", signal, async ({ control }) => {
         const gracePeriodSeconds = Math.max(1, Math.ceil(graceMs / 1000));
         const answer = await control.shutdown({ gracePeriodSeconds, reason }, { signal });
         return answer.acknowledged ? "acknowledged" : "refused";
@@ -86,14 +105,35 @@ export function openPluginRemote(address: Reachable, options: RemoteOptions): Pl
   };
 }
 
+interface Clients {
+  readonly identity: Client<typeof PluginIdentity>;
+  readonly control: Client<typeof PluginControl>;
+  readonly handshakes: Client<typeof HandshakeService>;
+}
+
+const clientsOver = (transport: Transport): Clients => ({
+  identity: createClient(PluginIdentity, transport),
+  control: createClient(PluginControl, transport),
+  handshakes: createClient(HandshakeService, transport),
+});
+
 /** Whether the plugin has said that it does not speak HTTP/1.1. */
 const needsHttp2 = (address: Reachable): boolean =>
-  address.kind === "http" && address.protocols !== undefined && !address.protocols.includes("h1");
+  address.kind !== "module" && address.protocols !== undefined && !address.protocols.includes("h1");
 
-function requestOptions(address: Reachable): http.RequestOptions {
+/** How connections of HTTP/2 are made. */
+function sessionOptions(address: Reachable, tls: ConnectionOptions = {}) {
+  if (address.kind === "unix") return { createConnection: () => net.connect({ path: address.path }) };
+  return address.kind === "http" && address.url.startsWith("https:") ? tls : {};
+}
+
+function requestOptions(address: Reachable, tls: ConnectionOptions = {}): http.RequestOptions {
   switch (address.kind) {
     case "http":
-      return { agent: false };
+      return {
+        agent: false,
+        ...(address.url.startsWith("https:") ? tls : undefined),
+      } as http.RequestOptions;
     case "unix":
       return { agent: false, socketPath: address.path };
     case "module":
@@ -149,7 +189,7 @@ const portOf = (url: string): number => {
 };
 
 function unreachable(cause: unknown, what: string, where: string): PluginHostError {
-  const why = cause instanceof Error ? cause.message : String(cause);
+  const why = cause instanceof Error ? (tlsTrouble(cause) ?? cause.message) : String(cause);
   return new PluginHostError("PLUGIN_UNREACHABLE", `${what} at ${where} failed: ${why}`, { cause });
 }
 

@@ -33,7 +33,7 @@ export interface RegistryPort {
   unregister(runtimeId: string, registrationId: string): void;
   /** The plugin asked for a provider of `type`. */
   discovered(runtimeId: string, type: string): void;
-  /** The plugin opened a watch of `type`; the result closes it again. */
+  /** The plugin opened a watch of `type`; the result closes it again. Throws `LIMIT_REACHED`. */
   watchOpened(runtimeId: string, type: string): () => void;
   /** Aborted when the plugin is removed. */
   goneSignal(runtimeId: string): AbortSignal;
@@ -74,13 +74,13 @@ export const registryRpc = (port: RegistryPort): ServiceImpl<typeof WireRegistry
     compileVersionRange("min_version", request.minVersion);
     const wanted = request.heartbeatIntervalMs;
     const heartbeatMs = wanted === 0 ? 0 : Math.max(shortestHeartbeatMs, wanted);
+    const watchClosed = port.watchOpened(runtimeId, type);
     const end = new AbortController();
     const stop = (): void => end.abort();
     const gone = port.goneSignal(runtimeId);
     if (gone.aborted || context.signal.aborted) stop();
     gone.addEventListener("abort", stop, { once: true });
     context.signal.addEventListener("abort", stop, { once: true });
-    const watchClosed = port.watchOpened(runtimeId, type);
     try {
       const views = port.registry.watch(type, {
         minVersion: request.minVersion,

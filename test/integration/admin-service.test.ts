@@ -80,6 +80,7 @@ describe("in Connect JSON, as the wire contract shows it", () => {
         endpointUrl: fake.url,
         startTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
         origin: "endpoint",
+        traffic: { state: "passing" },
       },
     });
     expect(host.platform.plugins()).toHaveLength(1);

@@ -1,11 +1,12 @@
 import { once } from "node:events";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { type Client, Code, createClient } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-import type { CapabilityOffer, PlatformOptions } from "connect-plugin-host";
+import type { CallEvent, CapabilityOffer, PlatformOptions } from "connect-plugin-host";
 import { Platform } from "connect-plugin-host";
 import { describe, expect, onTestFinished, test } from "vitest";
+import WebSocket, { WebSocketServer } from "ws";
 import { CapabilityBroker, type CapabilityGrant } from "../../src/gen/connectplugin/v1/broker_pb.js";
 import { ContractHost, type Member, PlainProvider, rawRequest, toRpcReply } from "../support/contract-host.js";
 import { echoOnly } from "../support/echo-plugin.js";
@@ -455,4 +456,159 @@ test.each([
   { options: { capabilities: [mirrorOffer, mirrorOffer] }, field: "version" },
 ])("a platform with a bad $field is not made", ({ options, field }) => {
   expect(() => new Platform(options as never)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", field }));
+});
+
+describe("calls under a grant are calls like any other", () => {
+  test("each is told of, whoever answers, with its result and its bytes", async () => {
+    await using host = await ContractHost.start({ capabilities: [echoOffer, mirrorOffer] });
+    const events: CallEvent[] = [];
+    host.platform.on("call", (event) => events.push(event));
+    const app = await host.join("app");
+    const echo = await grantFor(app, "echo");
+    const mirror = await grantFor(app, "mirror");
+
+    await echoAt(echo).say({ text: "hi" });
+    const text = await (
+      await ask(`${mirror.endpointUrl}/a?b=1`, mirror.bearerToken, { method: "POST", body: "xyz" })
+    ).text();
+    await ask(`${echo.endpointUrl}/nothing`, echo.bearerToken);
+    await ask(mirror.endpointUrl, "wrong");
+
+    expect(events).toMatchObject([
+      {
+        caller: { kind: "plugin", runtimeId: app.runtimeId },
+        provider: undefined,
+        serviceType: "echo",
+        method: "/echo.v1.Echo/Say",
+        protocol: "connect-unary",
+        status: 200,
+        code: "ok",
+        outcome: "completed",
+      },
+      { serviceType: "mirror", method: "/a", status: 200, requestBytes: 3, responseBytes: text.length },
+      { serviceType: "echo", method: "/nothing", status: 404, code: "not_found", outcome: "completed" },
+      {
+        caller: { kind: "anonymous" },
+        serviceType: "mirror",
+        status: 401,
+        code: "unauthenticated",
+        outcome: "refused",
+      },
+    ]);
+  });
+
+  test("a stream that ends with an error is told of by its code", async () => {
+    const failing: CapabilityOffer = {
+      ...echoOffer,
+      routes: (router) =>
+        router.service(Echo, {
+          ...echoOnly("host"),
+          async *serverStream() {
+            yield { text: "one", index: 0 };
+            throw new ConnectError("no more", Code.DataLoss);
+          },
+        }),
+    };
+    await using host = await ContractHost.start({ capabilities: [failing] });
+    const events: CallEvent[] = [];
+    host.platform.on("call", (event) => events.push(event));
+    const grant = await grantFor(await host.join("app"), "echo");
+    const read = async (): Promise<void> => {
+      for await (const _ of echoAt(grant).serverStream({ text: "a", count: 1 }));
+    };
+    expect(await codeOf(read())).toBe(Code.DataLoss);
+    expect(events).toMatchObject([
+      { protocol: "connect-stream", status: 200, code: "data_loss", outcome: "completed" },
+    ]);
+  });
+
+  test.each([{ offer: echoOffer }, { offer: mirrorOffer }])(
+    "they count in their caller's rate: $offer.type",
+    async ({ offer }) => {
+      const clock = manualClock();
+      await using host = await ContractHost.start({
+        capabilities: [offer],
+        clock,
+        callerRate: { perSecond: 1, burst: 2 },
+      });
+      const app = await host.join("app");
+      const grant = await grantFor(app, offer.type);
+      const status = async (): Promise<number> => {
+        const json = { "content-type": "application/json" };
+        const init = { method: "POST", body: "{}", headers: json };
+        return (await ask(`${grant.endpointUrl}/echo.v1.Echo/Say`, grant.bearerToken, init)).status;
+      };
+
+      expect([await status(), await status(), await status()]).toEqual([200, 200, 429]);
+      const other = await grantFor(await host.join("other"), offer.type);
+      expect((await ask(`${other.endpointUrl}/x`, other.bearerToken)).status).not.toBe(429);
+      clock.advance(1_000);
+      expect(await status()).toBe(200);
+    },
+  );
+
+  test("a body that is announced to be too long is refused", async () => {
+    await using host = await ContractHost.start({ capabilities: [mirrorOffer], router: { maxBodyBytes: 3 } });
+    const grant = await grantFor(await host.join("app"), "mirror");
+    const post = (body: string) => ask(grant.endpointUrl, grant.bearerToken, { method: "POST", body });
+    expect((await post("abc")).status).toBe(200);
+    expect((await post("abcd")).status).toBe(413);
+  });
+});
+
+describe("an upgrade under a grant", () => {
+  const openSocket = async (url: string, token: string) => {
+    const socket = new WebSocket(url.replace("http", "ws"), { headers: { authorization: `Bearer ${token}` } });
+    socket.on("error", () => {});
+    onTestFinished(() => socket.terminate());
+    return Promise.race([
+      once(socket, "open").then(() => socket),
+      once(socket, "unexpected-response").then(([, answer]) => (answer as http.IncomingMessage).statusCode),
+    ]);
+  };
+
+  test("reaches a provider of the service type, without the grant's token", async () => {
+    const server = http.createServer((_request, response) => void response.writeHead(404).end());
+    const sockets = new WebSocketServer({ server });
+    const requests: http.IncomingMessage[] = [];
+    sockets.on("connection", (socket, request) => {
+      requests.push(request);
+      socket.on("message", (data) => socket.send(`echo ${data}`));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => {
+      for (const socket of sockets.clients) socket.terminate();
+      server.closeAllConnections();
+      server.close();
+    });
+    const offer: CapabilityOffer = { type: "chat", version: "1.0.0", serviceType: "chat" };
+    await using host = await ContractHost.start({ capabilities: [offer] });
+    const chat = await host.join("chat");
+    const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    await chat.serve({ serviceType: "chat", metadata: { base_url: baseUrl } });
+    await host.until(() =>
+      host.platform.plugins().some(({ selfId, health }) => selfId === "chat" && health === "healthy"),
+    );
+    const app = await host.join("app");
+    const grant = await grantFor(app, "chat");
+
+    const socket = await openSocket(`${grant.endpointUrl}/room?x=1`, grant.bearerToken);
+
+    if (!(socket instanceof WebSocket)) throw new Error(`refused with ${socket}`);
+    socket.send("hi");
+    const [data] = await once(socket, "message");
+    expect(String(data)).toBe("echo hi");
+    expect(requests[0]?.url).toMatch(/\/room\?x=1$/);
+    expect(requests[0]?.headers.authorization).toBeUndefined();
+    expect(requests[0]?.headers["x-plugin-caller-id"]).toBe(app.runtimeId);
+    socket.terminate();
+  });
+
+  test("is refused without a good token, and by what only answers requests", async () => {
+    await using host = await ContractHost.start({ capabilities: [mirrorOffer] });
+    const grant = await grantFor(await host.join("app"), "mirror");
+    expect(await openSocket(grant.endpointUrl, "wrong")).toBe(401);
+    expect(await openSocket(grant.endpointUrl, grant.bearerToken)).toBe(501);
+  });
 });

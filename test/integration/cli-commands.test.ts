@@ -181,6 +181,8 @@ describe("for programs", () => {
       endpointUrl: "",
       startTime: expect.any(String),
       inFlight: 0,
+      waiting: 0,
+      traffic: { state: "passing", failures: 0, ejections: 0 },
       origin: "module",
     });
     const { runtimeId } = plugin;

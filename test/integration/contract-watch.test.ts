@@ -204,3 +204,29 @@ test.each(["Connect", "gRPC"] as const)("a watcher in %s that goes away leaves n
   for (let count = 0; count < 1_000 && host.platform.registry.openWatches > 0; count++) await logger.report("healthy");
   expect(host.platform.registry.openWatches).toBe(0);
 });
+
+test("a plugin has as many watches as it may, and another one when one has ended", async () => {
+  await using host = await ContractHost.start({ maxWatchesPerPlugin: 2 });
+  const [greedy, other] = [await host.join("greedy"), await host.join("other")];
+  const first = watch(greedy);
+  const second = watch(greedy);
+  await first.next();
+  await second.next();
+  const refused = await watch(greedy)
+    .next()
+    .catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: Code.ResourceExhausted });
+  expect((refused as ConnectError).message).toContain("2 watches open");
+  expect(await watch(other).next()).toMatchObject({ serviceType: "logger" });
+  first.leave();
+  // The host hears of it a moment later.
+  const again = async (): Promise<unknown> => {
+    for (;;) {
+      const event = await watch(greedy)
+        .next()
+        .catch(() => undefined);
+      if (event !== undefined) return event;
+    }
+  };
+  expect(await within(5_000, "the next watch", again())).toMatchObject({ serviceType: "logger" });
+});

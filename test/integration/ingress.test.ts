@@ -100,10 +100,11 @@ describe("the host's own paths come before what is exposed at the root", () => {
 
   test("also when the request is to upgrade", async () => {
     const { host } = await expose({ "/": "open" });
-    for (const path of ["/health", "/capabilities/a/b", "/connectplugin.v1.ServiceRegistry/WatchService"]) {
+    const paths = { "/health": 404, "/capabilities/a/b": 401, "/connectplugin.v1.ServiceRegistry/WatchService": 404 };
+    for (const [path, status] of Object.entries(paths)) {
       const socket = new WebSocket(`${host.url.replace("http", "ws")}${path}`);
       const [, answer] = (await once(socket, "unexpected-response")) as [unknown, http.IncomingMessage];
-      expect(answer.statusCode, path).toBe(404);
+      expect(answer.statusCode, path).toBe(status);
       answer.destroy();
     }
   });

@@ -54,7 +54,7 @@ test("whatever a plugin sends, a provider gets the host's word for who calls, an
           elapsedMs: 0,
           trailersPossible: false,
         },
-        { publicHost: "", trustedProxies: [], stripUserCredentials: false, viaName: "host" },
+        { publicHost: "", trustedProxies: () => false, stripUserCredentials: false, viaName: "host" },
       );
       const claims = new Map<string, string[]>();
       for (let i = 0; i < out.length; i += 2) {

@@ -73,6 +73,44 @@ const isBrokenOff: Kind = async (site) => {
   expect(await outcome(call)).toBe("broken off");
 };
 
+const neverGetsAHead: Kind = async (site) => {
+  const call = start(site, "dies");
+  call.request.end("x");
+  expect(await outcome(call)).toMatchObject({ status: 502 });
+};
+
+const isRefusedByStream: Kind = async (site) => {
+  const call = start(site, "refused");
+  call.request.end("x");
+  expect(await outcome(call)).toMatchObject({ status: 502 });
+};
+
+const isTheLastOfItsConnection: Kind = async (site) => {
+  const call = start(site, "goodbye");
+  call.request.end("x");
+  expect(await outcome(call)).toMatchObject({ status: 200, text: "goodbye" });
+};
+
+const closesItsHalf: Kind = async (site) => {
+  const call = start(site, "silent");
+  const arrived = seen(site, call);
+  call.request.end("x");
+  await arrived;
+  const gone = ended(call);
+  // Over HTTP/2 others are on the connection too.
+  if ("rstCode" in call.request) call.leave();
+  else call.request.socket?.end();
+  await within(20_000, "the end of a call whose caller has closed its half", gone);
+};
+
+const isNotReadAndLeaves: Kind = async (site) => {
+  const call = start(site, "deaf");
+  const arrived = seen(site, call);
+  call.request.write("x".repeat(100_000));
+  await arrived;
+  await leave(call);
+};
+
 const isAnsweredEarly: Kind = async (site) => {
   const call = start(site, "early");
   const answer = outcome(call);
@@ -119,19 +157,24 @@ const isRefused: Kind = async (site) => {
   expect([502, 503]).toContain(answer === "broken off" ? answer : answer.status);
 };
 
-/** Kinds of calls, and how many of a hundred are of each. Two thirds are answered. */
+/** Kinds of calls, and how many of a hundred are of each. A fifth are answered as they should be. */
 const shares: readonly (readonly [number, Kind])[] = [
-  [67, isAnswered],
-  [5, leavesAtOnce],
-  [5, leavesBeforeHead],
-  [5, leavesAfterHead],
-  [4, leavesHalfSent],
-  [4, isBrokenOff],
-  [3, isAnsweredEarly],
-  [2, runsOutOfTime],
-  [1, stallsAndLeaves],
+  [20, isAnswered],
+  [8, leavesAtOnce],
+  [8, leavesBeforeHead],
+  [8, leavesAfterHead],
+  [8, leavesHalfSent],
+  [6, closesItsHalf],
+  [6, isNotReadAndLeaves],
+  [5, stallsAndLeaves],
+  [6, neverGetsAHead],
+  [6, isBrokenOff],
+  [5, isAnsweredEarly],
+  [3, isRefusedByStream],
+  [3, isTheLastOfItsConnection],
+  [3, runsOutOfTime],
   [2, findsNobody],
-  [2, isRefused],
+  [3, isRefused],
 ];
 
 /** The kind of call that comes as number `index`; the same every time. */

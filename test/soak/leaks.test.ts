@@ -166,7 +166,7 @@ async function round(prefix: string, calls: number): Promise<void> {
   }
 }
 
-test("after ten thousand calls that ended in every way nothing is left of them", async () => {
+test("after ten thousand calls that were broken off in every way nothing is left of them", async () => {
   const census = await createCensus(platform, clock);
   /** Waits until nothing is under way any more, and connections that nobody uses are closed. */
   const settled = (expected?: Record<string, number>) =>
@@ -182,7 +182,10 @@ test("after ten thousand calls that ended in every way nothing is left of them",
           inFlight: 0,
         });
         expect(now.TCPSocketWrap).toBeUndefined();
-        if (expected !== undefined) expect(now).toEqual(expected);
+        // Fewer are well too: what a round before has left to a timer may be gone by now.
+        for (const [name, count] of Object.entries(expected ?? now))
+          expect(now[name] ?? 0, name).toBeLessThanOrEqual(count);
+        for (const name of Object.keys(now)) expect(expected ?? now, "a new kind").toHaveProperty(name);
         return now;
       },
       { timeout: 15_000, interval: 250 },
@@ -191,10 +194,10 @@ test("after ten thousand calls that ended in every way nothing is left of them",
   await round("warm-up", 1_000);
   const before = await settled();
   const heapBefore = heapBytes();
-  await round("first", 5_000);
+  await round("first", 6_500);
   await settled(before);
   const heapAfterFirst = heapBytes();
-  await round("second", 5_000);
+  await round("second", 6_500);
   await settled(before);
   const heapAfterSecond = heapBytes();
 

@@ -51,6 +51,24 @@ function serve(req: Req, res: Res, sightings: Sightings): void {
         if (pathname === "/breaks") breakOff(req, res);
       });
       return;
+    case "/refused":
+      refuse(req, res);
+      return;
+    case "/goodbye":
+      req.resume();
+      sayGoodbye(res);
+      res.end("goodbye");
+      return;
+    case "/dies":
+      breakOff(req, res);
+      return;
+    case "/deaf":
+      // Not read for a while, so that what its caller sends is held back. Later it is: Node sees no end of a connection
+      // that it does not read.
+      req.pause();
+      sightings.tell(id);
+      setTimeout(() => req.resume(), 50);
+      return;
     case "/early":
       res.end("early");
       return;
@@ -68,6 +86,18 @@ function serve(req: Req, res: Res, sightings: Sightings): void {
 function breakOff(req: Req, res: Res): void {
   if ("stream" in res && res.stream !== undefined) res.stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
   else req.socket.destroy();
+}
+
+/** Says that nobody has looked at this call; over HTTP/1.1 the next best thing, a lost connection. */
+function refuse(req: Req, res: Res): void {
+  if ("stream" in res && res.stream !== undefined) res.stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
+  else req.socket.destroy();
+}
+
+/** Says that this connection takes no more calls. */
+function sayGoodbye(res: Res): void {
+  if ("stream" in res && res.stream !== undefined) res.stream.session?.close();
+  else res.setHeader("connection", "close");
 }
 
 /** Writes for as long as somebody reads; tells once when nobody did for the first time. */

@@ -15,6 +15,8 @@ export interface CliResult {
 
 export interface FakeEnvironment extends CliEnvironment {
   readonly printed: { stdout: string; stderr: string };
+  /** Sends SIGHUP to whoever listens for it. */
+  reload(): void;
   /** Sends a signal to whoever listens for it. */
   signal(name: EndSignal): void;
   readonly listeners: number;
@@ -32,6 +34,7 @@ export function fakeEnvironment(
 ): FakeEnvironment {
   const printed = { stdout: "", stderr: "" };
   const listeners = new Set<(signal: EndSignal) => void>();
+  const reloaders = new Set<() => void>();
   const closed = new AbortController();
   const output = (name: "stdout" | "stderr") => ({
     write: (text: string) => {
@@ -50,6 +53,13 @@ export function fakeEnvironment(
     onSignal(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
+    },
+    onReload(listener) {
+      reloaders.add(listener);
+      return () => reloaders.delete(listener);
+    },
+    reload: () => {
+      for (const listener of [...reloaders]) listener();
     },
     signal: (name) => {
       for (const listener of [...listeners]) listener(name);

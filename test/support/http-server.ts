@@ -52,7 +52,11 @@ export interface Answer {
 export interface Call extends Disposable {
   readonly request: http.ClientRequest | ClientHttp2Stream;
   /** The answer's head. */
-  readonly head: Promise<{ readonly status: number; readonly body: Duplex | http.IncomingMessage }>;
+  readonly head: Promise<{
+    readonly status: number;
+    readonly headers: IncomingHttpHeaders;
+    readonly body: Duplex | http.IncomingMessage;
+  }>;
   /** The whole answer; rejects if it breaks off. */
   answer(): Promise<Answer>;
   /** Hangs up. */
@@ -87,7 +91,9 @@ function startHttp1Call(
   ]);
   return {
     request,
-    head: handled(head.then((response) => ({ status: response.statusCode ?? 0, body: response }))),
+    head: handled(
+      head.then((response) => ({ status: response.statusCode ?? 0, headers: response.headers, body: response })),
+    ),
     async answer() {
       const response = await head;
       const text = await textOf(response);
@@ -122,10 +128,18 @@ function startHttp2Call(server: TestServer, { way, path = "/", method = "POST", 
   };
 }
 
-/** A call on a session that a test made. */
-export function callOn(session: ClientHttp2Session, headers: OutgoingHttpHeaders): Omit<Call, typeof Symbol.dispose> {
+/**
+ * A call on a session that a test made. With trailers, even none, a call that is broken off never looks complete: node:http2
+ * would end its stream before it resets it.
+ */
+export function callOn(
+  session: ClientHttp2Session,
+  headers: OutgoingHttpHeaders,
+  requestTrailers?: Record<string, string>,
+): Omit<Call, typeof Symbol.dispose> {
   const endStream = headers[":method"] === "GET" || headers[":method"] === "HEAD";
-  const request = session.request(headers, { endStream });
+  const request = session.request(headers, { endStream, waitForTrailers: requestTrailers !== undefined });
+  request.on("wantTrailers", () => request.sendTrailers(requestTrailers ?? {}));
   request.on("error", () => {});
   const closed = new Promise((resolve) => request.once("close", resolve));
   let trailers: Record<string, unknown> = {};
@@ -138,7 +152,7 @@ export function callOn(session: ClientHttp2Session, headers: OutgoingHttpHeaders
   ]);
   return {
     request,
-    head: handled(head.then((fields) => ({ status: fields[":status"] ?? 0, body: request }))),
+    head: handled(head.then((fields) => ({ status: fields[":status"] ?? 0, headers: fields, body: request }))),
     async answer() {
       const fields = await head;
       const text = await textOf(request, closed);

@@ -75,6 +75,8 @@ test.each<{ options: unknown; field: string }>([
   { options: { server: { headersTimeoutMs: 0 } }, field: "server.headersTimeoutMs" },
   { options: { server: { keepAliveTimeoutMs: 0 } }, field: "server.keepAliveTimeoutMs" },
   { options: { server: { maxHeaderBytes: 1 } }, field: "server.maxHeaderBytes" },
+  { options: { server: { maxHeaderCount: 0 } }, field: "server.maxHeaderCount" },
+  { options: { server: { maxUrlBytes: 1.5 } }, field: "server.maxUrlBytes" },
   { options: { server: { maxConcurrentStreams: 0 } }, field: "server.maxConcurrentStreams" },
   { options: { server: { streamWindowBytes: 1 } }, field: "server.streamWindowBytes" },
   { options: { server: { connectionWindowBytes: 1 } }, field: "server.connectionWindowBytes" },

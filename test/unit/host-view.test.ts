@@ -2,7 +2,9 @@ import { expect, test } from "vitest";
 import { createRouterView, createTrafficObserver, type HostViewParts } from "../../src/host-view.js";
 import { InFlight } from "../../src/internal/in-flight.js";
 import { TokenBuckets } from "../../src/internal/token-bucket.js";
+import type { PluginRecord } from "../../src/model/catalog.js";
 import type { ServiceDependency } from "../../src/model/declarations.js";
+import type { TrafficState, TrialGate } from "../../src/model/health.js";
 import type { Principal } from "../../src/model/principal.js";
 import { type PlatformOptions, resolveOptions } from "../../src/options.js";
 import { ServiceRegistry } from "../../src/registry/service-registry.js";
@@ -22,10 +24,18 @@ function start(options: PlatformOptions = {}, requires: readonly ServiceDependen
     { record: pluginRecord("going-1", "healthy", "", { kind: "draining", reason: "removed" }), versions: [] },
   ]);
   const registry = new ServiceRegistry(catalog);
-  const live = new Map(catalog.plugins().map(({ runtimeId }) => [runtimeId, { inFlight: new InFlight() }]));
+  const live = new Map(
+    catalog.plugins().map(({ runtimeId }) => {
+      const health = {
+        trial: undefined as TrialGate | undefined,
+        traffic: { kind: "passing", failures: 0 } as TrafficState,
+      };
+      return [runtimeId, { inFlight: new InFlight(), health }];
+    }),
+  );
   live.set("app-1", { inFlight: new InFlight(), requires } as never);
   const clock = manualClock();
-  const resolved = resolveOptions(options);
+  const resolved = resolveOptions({ clock, ...options });
   const rates = resolved.callerRate && new TokenBuckets(resolved.callerRate, () => clock.monotonic());
   const seen: unknown[] = [];
   const parts = {
@@ -36,7 +46,7 @@ function start(options: PlatformOptions = {}, requires: readonly ServiceDependen
     options: resolved,
     rates,
   } as unknown as HostViewParts;
-  return { view: createRouterView(parts), traffic: createTrafficObserver(parts), catalog, live, seen };
+  return { view: createRouterView(parts), traffic: createTrafficObserver(parts), catalog, live, seen, clock };
 }
 
 const versionsOf = (lookup: RouteLookup) =>
@@ -102,6 +112,48 @@ test("any with providers none of which is well is unavailable, with the reason a
     message: expect.stringContaining("disk full"),
     retryAfterMs: 7_000,
   });
+});
+
+function startEjected(options: PlatformOptions = {}) {
+  const started = start(options);
+  const { catalog, live, clock } = started;
+  for (const [index, runtimeId] of ["logger-1", "logger-2"].entries()) {
+    const before = catalog.plugin(runtimeId) as PluginRecord;
+    const health = { ...before.health, state: "unhealthy", cause: "traffic", reason: "ejected: reset" } as const;
+    catalog.apply([{ kind: "plugin-put", plugin: { ...before, health } }]);
+    const until = clock.now() + 4_000 - index * 1_000;
+    Object.assign(live.get(runtimeId)?.health ?? {}, { traffic: { kind: "ejected", until, ejections: 1 } });
+  }
+  return started;
+}
+
+test("where all are ejected, calls fail with the reason and the time of the next trial", () => {
+  const { view } = startEjected();
+  expect(view.choose("logger", callerPlugin, undefined)).toEqual({
+    kind: "unavailable",
+    message: expect.stringContaining("ejected: reset"),
+    retryAfterMs: 3_000,
+  });
+  expect(view.pinned("logger", "logger-1")).toMatchObject({ provider: { lastResort: false, retryAfterMs: 4_000 } });
+});
+
+test("where all are ejected, calls go there all the same if the host is told so, but never where one is well", () => {
+  const { view, catalog } = startEjected({ router: { whenAllEjected: "try" } });
+  const chosen = () => {
+    const lookup = view.choose("logger", callerPlugin, undefined);
+    return lookup.kind === "found" ? [lookup.provider.plugin.runtimeId, lookup.provider.lastResort] : lookup.kind;
+  };
+  expect([chosen(), chosen()]).toEqual([
+    ["logger-1", true],
+    ["logger-2", true],
+  ]);
+  expect(view.pinned("logger", "logger-1")).toMatchObject({ provider: { lastResort: true } });
+  catalog.apply([{ kind: "plugin-put", plugin: pluginRecord("logger-2") }]);
+  expect([chosen(), chosen()]).toEqual([
+    ["logger-2", false],
+    ["logger-2", false],
+  ]);
+  expect(view.choose("logger", callerPlugin, new Set(["logger-2"])).kind).toBe("unavailable");
 });
 
 test.each<{ what: string; authorize: unknown; refusal: unknown }>([
