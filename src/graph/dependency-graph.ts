@@ -2,7 +2,14 @@ import { PluginHostError } from "../errors.js";
 import type { ServiceDependency } from "../model/declarations.js";
 import { compileVersionRange } from "../model/versions.js";
 import { cycleError, type DependencyCycle, findCycleAmong } from "./cycle.js";
-import { bySequence, compileEntry, type GraphEntry, isMandatory, offersSatisfy } from "./graph-entry.js";
+import {
+  addedRequirements,
+  bySequence,
+  compileEntry,
+  type GraphEntry,
+  isMandatory,
+  offersSatisfy,
+} from "./graph-entry.js";
 import type { GraphNode, ProvidedService } from "./graph-node.js";
 import { GraphStorage } from "./graph-storage.js";
 import { type Impact, impactOf } from "./impact.js";
@@ -21,12 +28,16 @@ export class DependencyGraph {
   #nextSequence = 0;
 
   /**
-   * Adds a plugin, or replaces what is known of it; then it keeps its place in the insertion order.
+   * Adds a plugin, or replaces what is known of it; then it keeps its place in the insertion order. An update that only
+   * adds to the end of `requires` takes time for what it adds, not for what was there.
    *
    * @throws PluginHostError `INVALID_ARGUMENT` if a range of `requires` is not one; nothing is changed then
    */
   put(node: GraphNode): void {
-    this.#storage.attach(this.#compile(node));
+    const old = this.#storage.get(node.id);
+    const added = old === undefined ? undefined : addedRequirements(old, node);
+    if (old !== undefined && added !== undefined) this.#storage.extend(old, node, added);
+    else this.#storage.attach(this.#compile(node));
   }
 
   /** Returns whether the plugin was there. */

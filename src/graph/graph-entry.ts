@@ -22,13 +22,13 @@ export interface Requirement {
 
 /** A plugin in the graph: its node, compiled, and the links that the traversals follow. */
 export interface GraphEntry {
-  readonly node: GraphNode;
+  node: GraphNode;
   /** The node's key in graphlib. */
   readonly key: string;
   /** Place in insertion order; an update keeps it. */
   readonly sequence: number;
   readonly offers: Offers;
-  readonly requirements: readonly Requirement[];
+  readonly requirements: Requirement[];
   /** Requirements of others that this plugin satisfies. Its order means nothing. */
   readonly satisfies: Set<Requirement>;
   /** The plugin's number in the newest `LinkTable` that holds it. */
@@ -74,16 +74,37 @@ export function compileEntry(node: GraphNode, sequence: number): GraphEntry {
   const key = JSON.stringify(node.id);
   const entry: GraphEntry = { node, key, sequence, offers, requirements, satisfies: new Set(), rank: -1 };
   for (const [position, dependency] of node.requires.entries()) {
-    const accepts = compileVersionRange(`requires[${position}].minVersion`, dependency.minVersion);
-    requirements.push({
-      owner: entry,
-      position,
-      dependency,
-      accepts,
-      mandatory: isMandatory(dependency),
-      ownService: offersSatisfy(offers, dependency.type, accepts),
-      providers: new Set(),
-    });
+    requirements.push(compileRequirement(entry, position, dependency));
   }
   return entry;
+}
+
+/**
+ * What an update adds to the end of an entry's requirements; undefined if it changes anything else. Not linked yet, and
+ * the entry is as it was.
+ *
+ * @throws PluginHostError `INVALID_ARGUMENT` as `compileEntry` does
+ */
+export function addedRequirements(entry: GraphEntry, node: GraphNode): Requirement[] | undefined {
+  const { name, provides, requires } = entry.node;
+  if (node.name !== name || node.provides.length !== provides.length || node.requires.length <= requires.length)
+    return undefined;
+  if (!provides.every((service, i) => service === node.provides[i])) return undefined;
+  if (!requires.every((dependency, i) => dependency === node.requires[i])) return undefined;
+  return node.requires
+    .slice(requires.length)
+    .map((dependency, i) => compileRequirement(entry, requires.length + i, dependency));
+}
+
+function compileRequirement(owner: GraphEntry, position: number, dependency: ServiceDependency): Requirement {
+  const accepts = compileVersionRange(`requires[${position}].minVersion`, dependency.minVersion);
+  return {
+    owner,
+    position,
+    dependency,
+    accepts,
+    mandatory: isMandatory(dependency),
+    ownService: offersSatisfy(owner.offers, dependency.type, accepts),
+    providers: new Set(),
+  };
 }

@@ -1,5 +1,6 @@
 import { Graph } from "@dagrejs/graphlib";
 import { bySequence, type GraphEntry, offersSatisfy, type Requirement } from "./graph-entry.js";
+import type { GraphNode } from "./graph-node.js";
 import { buildLinkTable, type LinkTable } from "./link-table.js";
 
 /** Who provides and who requires one service type. */
@@ -40,15 +41,21 @@ export class GraphStorage {
     if (old !== undefined) this.#unlink(old);
     this.#graph.setNode(entry.key, entry);
     this.#table = undefined;
-    for (const requirement of entry.requirements) {
-      const index = this.#typeIndex(requirement.dependency.type);
-      index.requirements.add(requirement);
-      for (const provider of index.providers) this.#linkIfSatisfied(requirement, provider);
-    }
+    for (const requirement of entry.requirements) this.#linkToProviders(requirement);
     for (const type of entry.offers.keys()) {
       const index = this.#typeIndex(type);
       index.providers.add(entry);
       for (const requirement of index.requirements) this.#linkIfSatisfied(requirement, entry);
+    }
+  }
+
+  /** Gives an attached entry more requirements, and the node that has them. Its other links stay as they are. */
+  extend(entry: GraphEntry, node: GraphNode, added: readonly Requirement[]): void {
+    entry.node = node;
+    this.#table = undefined;
+    for (const requirement of added) {
+      entry.requirements.push(requirement);
+      this.#linkToProviders(requirement);
     }
   }
 
@@ -89,6 +96,12 @@ export class GraphStorage {
       this.#types.set(type, index);
     }
     return index;
+  }
+
+  #linkToProviders(requirement: Requirement): void {
+    const index = this.#typeIndex(requirement.dependency.type);
+    index.requirements.add(requirement);
+    for (const provider of index.providers) this.#linkIfSatisfied(requirement, provider);
   }
 
   #linkIfSatisfied(requirement: Requirement, provider: GraphEntry): void {

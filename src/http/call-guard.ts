@@ -39,6 +39,29 @@ export function guardsOf(interceptors: readonly Interceptor[]): readonly CallGua
   return guards;
 }
 
+/** Runs what guards do in front of the implementation, up to the first that refuses. */
+export function runBefore(
+  guards: readonly CallGuard[],
+): { readonly entered: number } | { readonly entered: number; readonly refusal: unknown } {
+  let entered = 0;
+  try {
+    for (; entered < guards.length; entered++) guards[entered]?.before?.();
+  } catch (refusal) {
+    return { entered, refusal };
+  }
+  return { entered };
+}
+
+/** What the caller is told of an error, innermost guard first. Whoever refuses the call also maps its own error. */
+export function mapError(guards: readonly CallGuard[], error: unknown, entered: number = guards.length): unknown {
+  let told = error;
+  for (let index = Math.min(entered, guards.length - 1); index >= 0; index--) {
+    const map = guards[index]?.mapError;
+    if (map !== undefined) told = map(told);
+  }
+  return told;
+}
+
 async function* mapErrors<T>(messages: AsyncIterable<T>, mapError: (error: unknown) => unknown): AsyncGenerator<T> {
   try {
     yield* messages;

@@ -10,10 +10,9 @@ import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/conn
 import { AnswerWriter } from "./answer-writer.js";
 import { BodyCutError, BodyReader } from "./body-reader.js";
 import { compressions } from "./compression.js";
+import { addRoutes, type DirectMethod } from "./direct-routes.js";
 import type { ServerExchange } from "./exchange.js";
 import { fromHeaders, toHeaders } from "./field-list.js";
-import type { UnaryMethod } from "./unary-method.js";
-import { addRoutes } from "./unary-routes.js";
 
 /** Options of {@link connectHandler}: those of Connect's router (limits, interceptors, protocols), and ours. */
 export interface ConnectHandlerOptions extends ConnectRouterOptions {
@@ -24,11 +23,11 @@ export interface ConnectHandlerOptions extends ConnectRouterOptions {
   /** What stands in front of every procedure's path, such as `/api`. @default none */
   readonly requestPathPrefix?: string;
   /**
-   * Whether ordinary unary calls of the Connect protocol go past Connect's own handlers. What callers and implementations
-   * see is the same both ways.
+   * Whether ordinary calls of the Connect protocol, unary and server-streaming ones, go past Connect's own handlers. What
+   * callers and implementations see is the same both ways.
    * @default true
    */
-  readonly directUnary?: boolean;
+  readonly direct?: boolean;
 }
 
 /** Serves the procedures of a Connect router on exchanges: Connect, gRPC and gRPC-web. */
@@ -46,13 +45,13 @@ export interface ConnectHandler {
 
 /** @throws whatever `routes` throws */
 export function connectHandler(given: ConnectHandlerOptions): ConnectHandler {
-  const { routes, contextValues, requestPathPrefix = "", directUnary = true, ...routerOptions } = given;
+  const { routes, contextValues, requestPathPrefix = "", direct: allowDirect = true, ...routerOptions } = given;
   const options = { acceptCompression: [...compressions], ...routerOptions };
   const router = createConnectRouter(options);
   const methods = addRoutes(router, routes, options);
   const procedures = new Map<string, Procedure>();
   for (const handler of router.handlers) {
-    const direct = directUnary ? methods.get(handler) : undefined;
+    const direct = allowDirect ? methods.get(handler) : undefined;
     procedures.set(requestPathPrefix + handler.requestPath, { handler, direct });
   }
   let directCalls = 0;
@@ -68,23 +67,28 @@ export function connectHandler(given: ConnectHandlerOptions): ConnectHandler {
       if (procedure === undefined) return false;
       const { handler, direct } = procedure;
       const head = direct?.accept(exchange);
-      if (direct === undefined || head === undefined) return call(handler, exchange, contextValues?.(exchange));
+      const values = contextValues?.(exchange);
+      if (direct === undefined || head === undefined) return call(handler, exchange, values, bodyOf(exchange));
       directCalls += 1;
-      return direct.serve(exchange, head, contextValues?.(exchange));
+      return direct.serve(exchange, head, values, (body) => {
+        directCalls -= 1;
+        return call(handler, exchange, values, body);
+      });
     },
   };
 }
 
 interface Procedure {
   readonly handler: UniversalHandler;
-  /** Undefined for streams, and for what only Connect's own handlers do. */
-  readonly direct: UnaryMethod | undefined;
+  /** Undefined for what only Connect's own handlers do. */
+  readonly direct: DirectMethod | undefined;
 }
 
 async function call(
   handler: UniversalHandler,
   exchange: ServerExchange,
   contextValues: ContextValues | undefined,
+  body: AsyncIterable<Uint8Array> | Iterable<never>,
 ): Promise<true> {
   const { head } = exchange;
   const gone = new AbortController();
@@ -98,7 +102,7 @@ async function call(
     url: `http://host.invalid${head.target}`,
     method: head.method,
     header: toHeaders(head.fields),
-    body: requestBody(exchange),
+    body: tellCut(body),
     signal: gone.signal,
     ...(contextValues === undefined ? undefined : { contextValues }),
   });
@@ -106,10 +110,14 @@ async function call(
   return true;
 }
 
-async function* requestBody(exchange: ServerExchange): AsyncGenerator<Uint8Array, void, undefined> {
-  if (exchange.bodyless) return;
+const noBody: readonly never[] = Object.freeze([]);
+
+const bodyOf = (exchange: ServerExchange): AsyncIterable<Uint8Array> | Iterable<never> =>
+  exchange.bodyless ? noBody : new BodyReader(exchange.body);
+
+async function* tellCut(body: AsyncIterable<Uint8Array> | Iterable<never>): AsyncGenerator<Uint8Array> {
   try {
-    yield* new BodyReader(exchange.body);
+    yield* body;
   } catch (error) {
     if (!(error instanceof BodyCutError)) throw error;
     throw new ConnectError(error.message, Code.Canceled);

@@ -9,6 +9,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { ignoreError } from "./base-exchange.js";
 import type { ClientCall } from "./http-client.js";
+import { resetStream } from "./reset-stream.js";
 
 /** Where the calls go. */
 export interface Http2CallsOptions {
@@ -45,7 +46,7 @@ export class Http2Calls {
       const session = this.#open();
       const stream = session.request(headers, { endStream: call.body === undefined });
       this.#begin(session);
-      const abort = (): void => stream.close(constants.NGHTTP2_CANCEL);
+      const abort = (): void => resetStream(stream, constants.NGHTTP2_CANCEL);
       signal?.addEventListener("abort", abort, { once: true });
       stream.once("close", () => {
         signal?.removeEventListener("abort", abort);
@@ -141,7 +142,7 @@ async function pour(body: AsyncIterable<Uint8Array>, stream: ClientHttp2Stream):
     stream.end();
   } catch {
     // The one who gives the messages failed; Connect tells the caller why.
-    stream.close(constants.NGHTTP2_CANCEL);
+    resetStream(stream, constants.NGHTTP2_CANCEL);
   }
 }
 

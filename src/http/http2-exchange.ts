@@ -4,6 +4,7 @@ import { BaseExchange, type ExchangeOptions, ignoreError, isBodyless } from "./b
 import type { ConnectionInfo, FieldList, RequestHead } from "./exchange.js";
 import { fieldValue, joinCookies, noFields, toFieldList, toFieldObject } from "./field-list.js";
 import { RequestDrain } from "./request-drain.js";
+import { resetStream } from "./reset-stream.js";
 import { connectionInfoOf } from "./socket-info.js";
 
 /** What an exchange over HTTP/2 may be given. */
@@ -138,7 +139,7 @@ export class Http2Exchange extends BaseExchange {
   abort(): void {
     if (this.ended !== undefined) return;
     this.settle("aborted");
-    this.raw.stream.close(constants.NGHTTP2_INTERNAL_ERROR);
+    resetStream(this.raw.stream, constants.NGHTTP2_INTERNAL_ERROR);
   }
 
   #unusable(): boolean {
@@ -197,7 +198,7 @@ export class Http2Exchange extends BaseExchange {
     const { stream } = this.raw;
     this.#drain = new RequestDrain(stream, this.drainLimits, this.clock, (exceeded) => {
       // Says that the answer is complete and the rest of the request is not wanted (RFC 9113, 8.1).
-      if (exceeded) stream.close(constants.NGHTTP2_NO_ERROR);
+      if (exceeded) resetStream(stream, constants.NGHTTP2_NO_ERROR);
       if (this.ended?.kind === "completed") this.owner?.exchangeReleased(this);
     });
   }

@@ -1,74 +1,18 @@
-import type { DescMethod, DescMethodUnary, DescService, Message } from "@bufbuild/protobuf";
-import type { ContextValues, HandlerContext, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
-import type { UnaryCall } from "./unary-call.js";
+import type { DescMethodUnary, DescService, Message } from "@bufbuild/protobuf";
+import type { ContextValues, UnaryRequest, UnaryResponse } from "@connectrpc/connect";
+import type { DirectCall } from "./direct-call.js";
+import { call, lazily } from "./direct-context.js";
 
-const call: unique symbol = Symbol("call");
-
-interface View {
-  readonly [call]: UnaryCall;
-}
-
-/** A property like any other, also to whoever copies all of them, but computed when it is read. */
-const lazily = (
-  name: string,
-  key: "signal" | "requestHeader" | "responseHeader" | "responseTrailer",
-): PropertyDescriptor & ThisType<View> => ({
-  enumerable: true,
-  configurable: true,
-  get() {
-    return this[call][key];
-  },
-  set(value: unknown) {
-    this[call].overwritten = true;
-    Object.defineProperty(this, name, { value, enumerable: true, configurable: true, writable: true });
-  },
-});
 const signal = lazily("signal", "signal");
-const contextRequestHeader = lazily("requestHeader", "requestHeader");
-const contextResponseHeader = lazily("responseHeader", "responseHeader");
-const contextResponseTrailer = lazily("responseTrailer", "responseTrailer");
 const requestHeader = lazily("header", "requestHeader");
 const responseHeader = lazily("header", "responseHeader");
 const responseTrailer = lazily("trailer", "responseTrailer");
-
-const noTimeout = (): undefined => undefined;
-
-/** The context of a call, as Connect makes it for implementations. */
-export class UnaryContext implements HandlerContext {
-  declare readonly signal: AbortSignal;
-  declare readonly requestHeader: Headers;
-  declare readonly responseHeader: Headers;
-  declare readonly responseTrailer: Headers;
-  readonly [call]: UnaryCall;
-  readonly method: DescMethod;
-  readonly service: DescService;
-  readonly requestMethod = "POST";
-  readonly protocolName = "connect";
-  readonly values: ContextValues;
-  readonly url: string;
-  readonly timeoutMs: () => number | undefined;
-
-  constructor(of: UnaryCall) {
-    const { method } = of;
-    const { deadlineAt } = of;
-    this[call] = of;
-    this.method = method;
-    this.service = method.parent;
-    this.values = of.values;
-    this.url = of.url;
-    this.timeoutMs = deadlineAt === undefined ? noTimeout : () => deadlineAt - Date.now();
-    Object.defineProperty(this, "signal", signal);
-    Object.defineProperty(this, "requestHeader", contextRequestHeader);
-    Object.defineProperty(this, "responseHeader", contextResponseHeader);
-    Object.defineProperty(this, "responseTrailer", contextResponseTrailer);
-  }
-}
 
 /** A call as interceptors see it. */
 export class UnaryCallRequest implements UnaryRequest {
   declare readonly signal: AbortSignal;
   declare readonly header: Headers;
-  readonly [call]: UnaryCall;
+  readonly [call]: DirectCall<DescMethodUnary>;
   readonly stream = false;
   readonly message: Message;
   readonly method: DescMethodUnary;
@@ -77,7 +21,7 @@ export class UnaryCallRequest implements UnaryRequest {
   readonly service: DescService;
   readonly contextValues: ContextValues;
 
-  constructor(of: UnaryCall, message: Message) {
+  constructor(of: DirectCall<DescMethodUnary>, message: Message) {
     const { method } = of;
     this[call] = of;
     this.message = message;
@@ -94,13 +38,13 @@ export class UnaryCallRequest implements UnaryRequest {
 export class UnaryCallResponse implements UnaryResponse {
   declare readonly header: Headers;
   declare readonly trailer: Headers;
-  readonly [call]: UnaryCall;
+  readonly [call]: DirectCall<DescMethodUnary>;
   readonly message: Message;
   readonly stream = false;
   readonly method: DescMethodUnary;
   readonly service: DescService;
 
-  constructor(of: UnaryCall, message: Message) {
+  constructor(of: DirectCall<DescMethodUnary>, message: Message) {
     const { method } = of;
     this[call] = of;
     this.message = message;

@@ -7,48 +7,43 @@ import {
   type UnaryRequest,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import {
-  compressionNegotiate,
-  createMethodSerializationLookup,
-  getJsonOptions,
-  type validateUniversalHandlerOptions,
-} from "@connectrpc/connect/protocol";
+import { compressionNegotiate, createMethodSerializationLookup, getJsonOptions } from "@connectrpc/connect/protocol";
 import {
   codeToHttpStatus,
   contentTypeUnaryJson,
+  contentTypeUnaryProto,
   errorToJsonBytes,
   headerUnaryAcceptEncoding,
   trailerMux,
 } from "@connectrpc/connect/protocol-connect";
-import { type CallGuard, guardsOf } from "./call-guard.js";
-import type { ServerExchange } from "./exchange.js";
+import { type CallGuard, guardsOf, mapError, runBefore } from "./call-guard.js";
+import { DirectCall } from "./direct-call.js";
+import { DirectContext } from "./direct-context.js";
+import { type DirectHead, type DirectOptions, readUnaryHead } from "./direct-head.js";
+import type { FieldList, ServerExchange } from "./exchange.js";
 import { fromHeaders } from "./field-list.js";
 import { wholeBody } from "./unary-body.js";
-import { UnaryCall } from "./unary-call.js";
-import { UnaryCallRequest, UnaryCallResponse, UnaryContext } from "./unary-context.js";
-import { readUnaryHead, type UnaryHead } from "./unary-head.js";
+import { UnaryCallRequest, UnaryCallResponse } from "./unary-context.js";
 
 /** An implementation, bound to its object. May return what is not a message yet, and promises. */
-export type UnaryFunction = (request: Message, context: UnaryContext) => unknown;
+export type UnaryFunction = (request: Message, context: DirectContext) => unknown;
 
-/** The options of a router, checked, with Connect's defaults. */
-export type UnaryOptions = ReturnType<typeof validateUniversalHandlerOptions>;
-
+type Call = DirectCall<DescMethodUnary>;
 type UnaryAnswer = (request: UnaryRequest) => Promise<UnaryResponse>;
 
 /**
- * One unary method of the Connect protocol, for calls that {@link UnaryHead} lets through. Does what Connect's own handler
+ * One unary method of the Connect protocol, for calls that {@link readUnaryHead} lets through. Does what Connect's own handler
  * does, without Web streams, `Headers` and abort signals where nobody looks at them.
  */
 export class UnaryMethod {
   readonly #method: DescMethodUnary;
   readonly #run: UnaryFunction;
-  readonly #options: UnaryOptions;
+  readonly #options: DirectOptions;
   readonly #serialization: ReturnType<typeof createMethodSerializationLookup>;
   readonly #jsonOptions: ReturnType<typeof getJsonOptions>;
   readonly #guards: readonly CallGuard[] | undefined;
 
-  constructor(method: DescMethodUnary, run: UnaryFunction, options: UnaryOptions) {
+  constructor(method: DescMethodUnary, run: UnaryFunction, options: DirectOptions) {
     const { binaryOptions, jsonOptions } = options;
     this.#method = method;
     this.#run = run;
@@ -59,14 +54,16 @@ export class UnaryMethod {
   }
 
   /** Undefined if the request is not for this way of calling. Does not touch the body. */
-  accept(exchange: ServerExchange): UnaryHead | undefined {
+  accept(exchange: ServerExchange): DirectHead | undefined {
     return readUnaryHead(exchange, this.#options);
   }
 
   /** Serves a call that was accepted. Rejects if the answer could not be made; the exchange is for the one who called to end then. */
-  async serve(exchange: ServerExchange, head: UnaryHead, contextValues: ContextValues | undefined): Promise<true> {
+  async serve(exchange: ServerExchange, head: DirectHead, contextValues: ContextValues | undefined): Promise<true> {
     const { binary } = head;
-    const call = new UnaryCall(exchange, this.#method, head, contextValues);
+    const usualFields = binary ? binaryFields : jsonFields;
+    const { timeoutMs } = head;
+    const call = new DirectCall(exchange, { method: this.#method, usualFields, timeoutMs, contextValues });
     const bytes = await wholeBody(exchange, (end) => call.exchangeEnded(end));
     if (bytes === undefined) return true;
     let status = 200;
@@ -100,26 +97,20 @@ export class UnaryMethod {
   }
 
   /** Runs the implementation behind guards alone. */
-  async #guard(call: UnaryCall, message: Message, guards: readonly CallGuard[]): Promise<Message> {
-    let entered = 0;
+  async #guard(call: Call, message: Message, guards: readonly CallGuard[]): Promise<Message> {
+    const passed = runBefore(guards);
     try {
-      for (; entered < guards.length; entered++) guards[entered]?.before?.();
-      return create(this.#method.output, (await this.#run(message, new UnaryContext(call))) as Message);
+      if ("refusal" in passed) throw passed.refusal;
+      return create(this.#method.output, (await this.#run(message, new DirectContext(call))) as Message);
     } catch (error) {
-      let told = error;
-      // Whoever refuses the call also maps its own error.
-      for (let index = Math.min(entered, guards.length - 1); index >= 0; index--) {
-        const { mapError } = guards[index] as CallGuard;
-        if (mapError !== undefined) told = mapError(told);
-      }
-      throw told;
+      throw mapError(guards, error, passed.entered);
     }
   }
 
   /** Runs the implementation behind interceptors of any kind. */
-  async #intercept(call: UnaryCall, message: Message): Promise<Message> {
+  async #intercept(call: Call, message: Message): Promise<Message> {
     const { interceptors } = this.#options;
-    const context = new UnaryContext(call);
+    const context = new DirectContext(call);
     const request = new UnaryCallRequest(call, message);
     let next: UnaryAnswer = async (given) => {
       const output = await this.#run(given.message as Message, contextFor(given, request, context, call));
@@ -151,7 +142,7 @@ export class UnaryMethod {
 
   async #sendCompressed(
     exchange: ServerExchange,
-    call: UnaryCall,
+    call: Call,
     status: number,
     body: Uint8Array | string,
     acceptEncoding: string,
@@ -166,15 +157,18 @@ export class UnaryMethod {
   }
 }
 
-function send(exchange: ServerExchange, call: UnaryCall, status: number, body: Uint8Array | string, length: number) {
+function send(exchange: ServerExchange, call: Call, status: number, body: Uint8Array | string, length: number) {
   if (call.hasUsualHeaders) {
-    exchange.reply(status, ["content-length", String(length), "content-type", call.contentType], body);
+    exchange.reply(status, ["content-length", String(length), ...call.usualFields], body);
     return;
   }
   const header = trailerMux(call.responseHeader, call.responseTrailer);
   header.set("content-length", String(length));
   exchange.reply(status, fromHeaders(header), body);
 }
+
+const binaryFields: FieldList = Object.freeze(["content-type", contentTypeUnaryProto]);
+const jsonFields: FieldList = Object.freeze(["content-type", contentTypeUnaryJson]);
 
 const internalError = (cause: unknown): ConnectError =>
   new ConnectError("internal error", Code.Internal, undefined, undefined, cause);
@@ -187,7 +181,7 @@ function copyOf(buffer: Buffer): Uint8Array {
 }
 
 /** What an interceptor passes on in another request replaces what the context says. */
-function contextFor(given: UnaryRequest, sent: UnaryCallRequest, context: UnaryContext, call: UnaryCall): UnaryContext {
+function contextFor(given: UnaryRequest, sent: UnaryCallRequest, context: DirectContext, call: Call): DirectContext {
   const { service, contextValues } = given;
   if (given === sent && !call.overwritten && contextValues === sent.contextValues) return context;
   return { ...context, service, requestHeader: given.header, signal: given.signal, values: contextValues };

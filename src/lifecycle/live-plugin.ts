@@ -46,6 +46,7 @@ export class LivePlugin {
   selfVersion: string;
   origin: PluginOrigin;
   requires: readonly ServiceDependency[] = [];
+  readonly #observedTypes = new Set<string>();
   /** Whether `requires` is what the plugin said, rather than what the host observed. */
   hasDeclared = false;
   metadata: Readonly<Record<string, string>> = {};
@@ -53,6 +54,8 @@ export class LivePlugin {
   visibility: Visibility;
   launched: LaunchedPlugin | undefined;
   remote: PluginRemote | undefined;
+  /** Whether it has ever dialled a link, so that `remote` knows the way over it. */
+  isLinked = false;
   /** Monotonic time of the handshake or the start. */
   readonly since: number;
   /** Monotonic time of the commit. */
@@ -107,6 +110,15 @@ export class LivePlugin {
     this.requires = declaration.requires;
     this.metadata = declaration.metadata;
     this.hasDeclared = true;
+  }
+
+  /** Takes down that the plugin uses `type`. Returns whether that is news; never if the plugin has said what it requires. */
+  observe(type: string): boolean {
+    if (this.hasDeclared || this.#observedTypes.has(type)) return false;
+    this.#observedTypes.add(type);
+    // At the end, where the graph takes it without a look at the others.
+    this.requires = [...this.requires, { type, minVersion: "", required: false, watch: false, source: "observed" }];
+    return true;
   }
 
   /** The plugin as everyone sees it. */

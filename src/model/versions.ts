@@ -1,4 +1,8 @@
-import semver from "semver";
+// Not from "semver" itself, which loads more than twice as many files as these need.
+import Range from "semver/classes/range.js";
+import compare from "semver/functions/compare.js";
+import compareBuild from "semver/functions/compare-build.js";
+import parse from "semver/functions/parse.js";
 import { invalid } from "../errors.js";
 import { checkString, shown } from "./limits.js";
 
@@ -16,7 +20,7 @@ export function checkVersion(field: string, version: string): string {
     throw invalid(field, `is ${version.length} bytes long; at most ${maxVersionBytes} are allowed`);
   }
   // semver.parse also takes "v1.2.3", "=1.2.3" and space around them; the wire contract does not.
-  if (!/^\d\S*$/.test(version) || semver.parse(version) === null) {
+  if (!/^\d\S*$/.test(version) || parse(version) === null) {
     throw invalid(field, `must be a semantic version such as "1.2.3", got ${shown(version)}`);
   }
   return version;
@@ -37,13 +41,13 @@ export function compileVersionRange(field: string, wanted: string): VersionTest 
     throw invalid(field, `is ${wanted.length} bytes long; at most ${maxRangeBytes} are allowed`);
   }
   // "v1.2.3" and "=1.2.3" are ranges of one version, as npm reads them; space around a version means nothing.
-  const minimum = /^\s*\d/.test(wanted) ? semver.parse(wanted) : null;
+  const minimum = /^\s*\d/.test(wanted) ? parse(wanted) : null;
   if (minimum !== null) {
-    return (version) => semver.valid(version) !== null && semver.compare(version, minimum) >= 0;
+    return (version) => parse(version) !== null && compare(version, minimum) >= 0;
   }
-  let range: semver.Range;
+  let range: Range;
   try {
-    range = new semver.Range(wanted);
+    range = new Range(wanted);
   } catch (cause) {
     const hint = 'must be a version such as "1.2.0" or an npm range such as "^1.2"';
     throw invalid(field, `${hint}, got ${shown(wanted)}`, cause);
@@ -53,9 +57,9 @@ export function compileVersionRange(field: string, wanted: string): VersionTest 
 
 /** Order of two versions: higher first. What is not a version comes last, in the order of its text. */
 export function compareVersionsDescending(a: string, b: string): number {
-  const left = semver.parse(a);
-  const right = semver.parse(b);
-  if (left !== null && right !== null) return semver.compareBuild(right, left);
+  const left = parse(a);
+  const right = parse(b);
+  if (left !== null && right !== null) return compareBuild(right, left);
   if (left !== null) return -1;
   if (right !== null) return 1;
   return a < b ? -1 : a > b ? 1 : 0;

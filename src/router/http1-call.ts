@@ -3,7 +3,7 @@ import type { Clock, Timer } from "../internal/clock.js";
 import { tlsTrouble } from "./dial-failure.js";
 import type { ConnectionUser, Http1Connection } from "./http1-connection.js";
 import { AnswerFault, type AnswerHead, SpeaksHttp2 } from "./http1-head.js";
-import { fieldLines, requestHead } from "./http1-request.js";
+import { requestHead, trailerLines } from "./http1-request.js";
 import type { UpstreamCall, UpstreamEvents, UpstreamFailure, UpstreamRequest } from "./upstream.js";
 
 // How long a body waits for a 100 from a provider that may never have heard of it (RFC 9110, 10.1.1 asks for a limit).
@@ -99,8 +99,13 @@ export class Http1Call implements UpstreamCall, ConnectionUser {
       this.#abort({ kind: "invalid", message: "the body is shorter than its Content-Length" });
       return;
     }
+    const lines = trailerLines(trailers);
+    if (lines === undefined) {
+      this.#abort({ kind: "invalid", message: "a trailer of the request has control characters" });
+      return;
+    }
     const head = this.#takeHead();
-    const rest = this.request.length === undefined ? `${head}0\r\n${fieldLines(trailers)}\r\n` : head;
+    const rest = this.request.length === undefined ? `${head}0\r\n${lines}\r\n` : head;
     if (rest !== "") connection.writeLatin1(rest);
     connection.requestEnded();
   }

@@ -82,7 +82,10 @@ export class UpstreamSession {
       this.retire();
     });
     this.node.on("error", (error) => this.#onFailure(error));
-    this.node.on("close", () => this.#onFailure(new Error("the connection was closed")));
+    this.node.on("close", () => {
+      this.#pingTimer?.cancel();
+      this.#onFailure(new Error("the connection was closed"));
+    });
     this.#timer = options.clock.after(options.connectTimeoutMs, () => {
       this.#onFailure(new Error(`no HTTP/2 connection within ${options.connectTimeoutMs} ms`), true);
       this.node.destroy();

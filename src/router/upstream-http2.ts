@@ -1,6 +1,7 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
 import type { FieldList } from "../http/exchange.js";
 import { toFieldList, toFieldObject } from "../http/field-list.js";
+import { resetStream } from "../http/reset-stream.js";
 import { cancelCode, type Http2Options, type SessionOwner, UpstreamSession } from "./http2-session.js";
 import { withoutRepeats } from "./single-value-fields.js";
 import type { TargetAddress } from "./target-address.js";
@@ -227,9 +228,9 @@ class Http2Call implements UpstreamCall {
       return;
     }
     this.#wasReset = true;
-    stream.close(cancelCode);
     // What is still in the stream has to be read, or its share of the connection's window never comes back.
     stream.resume();
+    resetStream(stream, cancelCode);
   }
 
   #sendTrailers(): void {

@@ -1,6 +1,13 @@
+import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { invalid } from "../errors.js";
-import { ServiceState, type ServiceRegistry as WireRegistry } from "../gen/connectplugin/v1/registry_pb.js";
+import {
+  ServiceState,
+  type WatchServiceEvent,
+  WatchServiceEventSchema,
+  type ServiceRegistry as WireRegistry,
+} from "../gen/connectplugin/v1/registry_pb.js";
+import { shareMessage } from "../http/shared-message.js";
 import type { Clock } from "../internal/clock.js";
 import type { Registration, Revision } from "../model/catalog.js";
 import { formatRevision, parseRevision } from "../model/catalog.js";
@@ -42,7 +49,23 @@ export interface RegistryPort {
 }
 
 /** `connectplugin.v1.ServiceRegistry`. Every call needs the identity of the plugin that it acts for. */
-export const registryRpc = (port: RegistryPort): ServiceImpl<typeof WireRegistry> => ({
+export function registryRpc(port: RegistryPort): ServiceImpl<typeof WireRegistry> {
+  // Everybody who watches the same gets the same view, so that it is turned into bytes only once.
+  const events = new WeakMap<ServiceView, WatchServiceEvent>();
+  const eventOf = (view: ServiceView): WatchServiceEvent => {
+    const known = events.get(view);
+    if (known !== undefined) return known;
+    const event = shareMessage(create(WatchServiceEventSchema, toEvent(view)));
+    events.set(view, event);
+    return event;
+  };
+  return implementation(port, eventOf);
+}
+
+const implementation = (
+  port: RegistryPort,
+  eventOf: (view: ServiceView) => WatchServiceEvent,
+): ServiceImpl<typeof WireRegistry> => ({
   registerService(request, context) {
     const { runtimeId } = callingPlugin(context);
     const { serviceType: type, version, endpointPath: path, metadata } = request;
@@ -88,8 +111,12 @@ export const registryRpc = (port: RegistryPort): ServiceImpl<typeof WireRegistry
         resumeRevision: parseRevision(request.resumeRevision),
         signal: end.signal,
       });
+      if (heartbeatMs === 0) {
+        for await (const view of views) yield eventOf(view);
+        return;
+      }
       for await (const view of withHeartbeats(views, port.clock, heartbeatMs, end.signal)) {
-        if (view !== "heartbeat") yield toEvent(view);
+        if (view !== "heartbeat") yield eventOf(view);
         else yield { serviceType: type, heartbeat: true, revision: formatRevision(port.revision()) };
       }
     } finally {

@@ -9,7 +9,8 @@
 // unix        the reference server behind a Unix socket
 // tls         callers and the reference server over TLS
 // sdk-server  the suite's service written in JavaScript on the plugin SDK's own Connect server
-// sdk-server-ordinary  the same without the direct path for unary calls
+// sdk-server-ordinary  the same without the direct path for unary calls and streams of answers
+// in-process  each call goes on from one plugin in the host's process to another, without a connection
 //
 // Without a mode it runs `router` and `sdk-server`, and on Node 20 the others of the host, too. The last line is `N passed, N failed`. It needs Go 1.24 or later. The suite is built
 // into `.cache/` of the checkout, or the folder that TOOL_CACHE names.
@@ -69,6 +70,12 @@ const modes = {
     cases: 1_900,
     server: () => [process.execPath, join(here, "sdk-server.mjs"), "ordinary"],
     takesDirectPath: false,
+  },
+  "in-process": {
+    features: { ...features, supportsHalfDuplexBidiOverHttp1: false },
+    cases: 1_900,
+    server: () => [process.execPath, join(here, "in-process-server.mjs")],
+    takesDirectPath: true,
   },
 };
 

@@ -6,11 +6,11 @@ import { conformanceService, registry } from "./lib/schema.mjs";
 import { conformanceImplementation } from "./lib/service.mjs";
 
 const { request } = await readRequest();
-const directUnary = process.argv[2] !== "ordinary";
+const direct = process.argv[2] !== "ordinary";
 const handler = connectHandler({
   routes: (router) => router.service(conformanceService, conformanceImplementation),
   jsonOptions: { registry },
-  directUnary,
+  direct,
   ...(request.messageReceiveLimit > 0 && { readMaxBytes: request.messageReceiveLimit }),
 });
 const server = createOnePortServer({

@@ -103,6 +103,35 @@ test("a graph after random puts and removals answers like one built fresh", () =
   );
 });
 
+test("a graph in which the needs of plugins grow one by one answers like one built fresh", () => {
+  fc.assert(
+    fc.property(nodes(8), fc.array(fc.tuple(fc.nat(7), nodes(1), fc.boolean()), { maxLength: 20 }), (first, growth) => {
+      const graph = graphOf(first);
+      const model = new Map(first.map((node) => [node.id, node]));
+      for (const [place, [other], alsoOffers] of growth) {
+        const node = [...model.values()][place];
+        if (node === undefined || other === undefined) continue;
+        const grown = {
+          ...node,
+          provides: alsoOffers ? [...node.provides, ...other.provides] : node.provides,
+          requires: [...node.requires, ...other.requires],
+        };
+        graph.put(grown);
+        model.set(node.id, grown);
+        // Also from the middle: what was linked before the growth has to go with it.
+        if (place === 0) {
+          graph.remove(node.id);
+          graph.put(grown);
+          model.delete(node.id);
+          model.set(node.id, grown);
+        }
+      }
+      expect(answersOf(graph)).toEqual(answersOf(graphOf([...model.values()])));
+    }),
+    { numRuns: 300 },
+  );
+});
+
 test("cycleWith foretells what putting would do, names a real cycle, and changes nothing", () => {
   fc.assert(
     fc.property(nodes(7), nodes(3), (base, added) => {

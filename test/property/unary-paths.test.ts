@@ -247,10 +247,10 @@ describe.each(Object.entries(variants))("%s", (name, options) => {
   let pair: Pair;
 
   beforeAll(async () => {
-    const handlers = [true, false].map((directUnary) =>
+    const handlers = [true, false].map((direct) =>
       connectHandler({
         ...options,
-        directUnary,
+        direct,
         contextValues: () => createContextValues().set(key, "given"),
         routes: (router) => router.service(Mixer, implementation),
       }),

@@ -1,4 +1,10 @@
-import { create, createFileRegistry, type DescMethodUnary, type DescService } from "@bufbuild/protobuf";
+import {
+  create,
+  createFileRegistry,
+  type DescMethodServerStreaming,
+  type DescMethodUnary,
+  type DescService,
+} from "@bufbuild/protobuf";
 import {
   FieldDescriptorProto_Label,
   FieldDescriptorProto_Type,
@@ -31,6 +37,7 @@ const file = create(FileDescriptorProtoSchema, {
         { name: "Mix", inputType: ".test.Mixed", outputType: ".test.Mixed" },
         { name: "Get", inputType: ".test.Mixed", outputType: ".test.Mixed", options: { idempotencyLevel: 1 } },
         { name: "Missing", inputType: ".test.Mixed", outputType: ".test.Mixed" },
+        { name: "Stream", inputType: ".test.Mixed", outputType: ".test.Mixed", serverStreaming: true },
       ],
     },
   ],
@@ -45,7 +52,7 @@ export interface Mixed {
   readonly inner?: Mixed;
 }
 
-/** `test.Mixer` with `Mix`, `Get` (without side effects) and `Missing`, which take and give a {@link Mixed}. */
+/** `test.Mixer` with `Mix`, `Get` (without side effects), `Missing` and `Stream`, which take and give a {@link Mixed}. */
 export const Mixer = createFileRegistry(file, () => undefined).getService("test.Mixer") as DescService & {
-  method: Record<"mix" | "get" | "missing", DescMethodUnary>;
+  method: Record<"mix" | "get" | "missing", DescMethodUnary> & Record<"stream", DescMethodServerStreaming>;
 };

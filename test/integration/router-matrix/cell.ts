@@ -35,7 +35,7 @@ export interface Caller {
 
 export const anyPath = "/services/logger/any/x";
 
-export function openCaller(server: TestServer, cell: Cell): Caller {
+function openCaller(server: TestServer, cell: Cell): Caller {
   let connections = 0;
   const counted: TestServer = {
     ...server,

@@ -152,11 +152,11 @@ describe("the same as through Connect's own handlers", () => {
     const accepts = options.compressMinBytes === undefined ? "identity" : "gzip";
     const request = `${head(2).replace("content-length", `accept-encoding: ${accepts}\r\ncontent-length`)}{}`;
     const answers = await Promise.all(
-      [true, false].map(async (directUnary) => {
-        const handler = connectHandler({ ...options, directUnary, routes: routesOf(() => ({ text })) });
+      [true, false].map(async (direct) => {
+        const handler = connectHandler({ ...options, direct, routes: routesOf(() => ({ text })) });
         await using server = await serving(handler);
         const answer = await exchangeBytes(server.connect("memory"), request);
-        expect(handler.directCalls).toBe(directUnary ? 1 : 0);
+        expect(handler.directCalls).toBe(direct ? 1 : 0);
         return Buffer.from(answer, "latin1")
           .toString()
           .replace(/^date: .*$/im, "");
@@ -172,7 +172,7 @@ describe("goes through Connect's own handlers", () => {
   test.each<[string, ConnectHandlerOptions]>([
     ["a service with options of its own", { routes: (router) => router.service(Mixer, implementing(mix), {}) }],
     ["a handler with a signal of its own", { routes: routesOf(mix), shutdownSignal: new AbortController().signal }],
-    ["a handler that is told to", { routes: routesOf(mix), directUnary: false }],
+    ["a handler that is told to", { routes: routesOf(mix), direct: false }],
   ])("%s", async (_what, options) => {
     const handler = connectHandler(options);
     await using server = await serving(handler);

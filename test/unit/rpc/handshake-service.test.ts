@@ -26,6 +26,7 @@ function start(port: Partial<HandshakePort> = {}) {
     appProtocolVersion: 7,
     serverVersion: "host/1",
     capabilities: () => [],
+    features: () => ["route-any"],
     admissionRefusal: () => undefined,
     join: (selfId) => {
       joined.push(selfId);

@@ -1,23 +1,25 @@
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { DirectCall } from "../../../src/http/direct-call.js";
+import { DirectContext } from "../../../src/http/direct-context.js";
 import type { ExchangeEnd, ServerExchange } from "../../../src/http/exchange.js";
-import { UnaryCall } from "../../../src/http/unary-call.js";
-import { UnaryCallRequest, UnaryCallResponse, UnaryContext } from "../../../src/http/unary-context.js";
+import { UnaryCallRequest, UnaryCallResponse } from "../../../src/http/unary-context.js";
 import { Mixer } from "../../support/mixed-service.js";
 import { requestHead } from "../../support/request-head.js";
 
 const method = Mixer.method.mix;
 const message = { $typeName: "test.Mixed" };
 
-function callWith(given: { readonly timeoutMs?: number; readonly binary?: boolean } = {}): UnaryCall {
+function callWith(given: { readonly timeoutMs?: number; readonly contentType?: string } = {}) {
   const head = { ...requestHead({ target: "/test.Mixer/Mix?a=b" }), fields: ["x-a", "1", "x-a", "2"] };
-  const { timeoutMs, binary = true } = given;
-  return new UnaryCall(
-    { head } as unknown as ServerExchange,
+  const { timeoutMs, contentType = "application/proto" } = given;
+  const usualFields = ["content-type", contentType];
+  return new DirectCall({ head } as unknown as ServerExchange, {
     method,
-    { binary, timeoutMs, acceptEncoding: undefined },
-    undefined,
-  );
+    usualFields,
+    timeoutMs,
+    contextValues: undefined,
+  });
 }
 
 beforeEach(() => void vi.useFakeTimers());
@@ -28,13 +30,13 @@ const codeOf = (signal: AbortSignal): Code => ConnectError.from(signal.reason).c
 describe("the signal", () => {
   test("is the same to everybody, and not aborted while the call goes on", () => {
     const call = callWith();
-    const context = new UnaryContext(call);
+    const context = new DirectContext(call);
     expect(context.signal).toBe(new UnaryCallRequest(call, message).signal);
     expect(context.signal.aborted).toBe(false);
   });
 
   test("is aborted at the deadline for who asked before", () => {
-    const { signal } = new UnaryContext(callWith({ timeoutMs: 100 }));
+    const { signal } = new DirectContext(callWith({ timeoutMs: 100 }));
     vi.advanceTimersByTime(99);
     expect(signal.aborted).toBe(false);
     vi.advanceTimersByTime(1);
@@ -42,14 +44,14 @@ describe("the signal", () => {
   });
 
   test("is aborted for who asks only after the deadline, which no timer has told of", () => {
-    const context = new UnaryContext(callWith({ timeoutMs: 100 }));
+    const context = new DirectContext(callWith({ timeoutMs: 100 }));
     vi.setSystemTime(Date.now() + 100);
     expect(vi.getTimerCount()).toBe(0);
     expect(codeOf(context.signal)).toBe(Code.DeadlineExceeded);
   });
 
   test("is aborted at once by a timeout of nothing", () => {
-    expect(codeOf(new UnaryContext(callWith({ timeoutMs: 0 })).signal)).toBe(Code.DeadlineExceeded);
+    expect(codeOf(new DirectContext(callWith({ timeoutMs: 0 })).signal)).toBe(Code.DeadlineExceeded);
   });
 
   test.each<[ExchangeEnd["kind"], Code | undefined]>([
@@ -97,8 +99,8 @@ describe("the signal", () => {
 });
 
 test("headers of an answer are the usual ones until somebody looks at them", () => {
-  const call = callWith({ binary: false });
-  const context = new UnaryContext(call);
+  const call = callWith({ contentType: "application/json" });
+  const context = new DirectContext(call);
   expect(context.requestHeader.get("x-a")).toBe("1, 2");
   expect(call.hasUsualHeaders).toBe(true);
   expect([...context.responseHeader]).toEqual([["content-type", "application/json"]]);
@@ -109,7 +111,7 @@ test("headers of an answer are the usual ones until somebody looks at them", () 
 });
 
 test("a copy of a context has everything that the context has", () => {
-  const context = new UnaryContext(callWith({ timeoutMs: 100 }));
+  const context = new DirectContext(callWith({ timeoutMs: 100 }));
   const copy = { ...context };
   expect(Object.keys(copy).sort()).toEqual(
     [
@@ -123,11 +125,11 @@ test("a copy of a context has everything that the context has", () => {
   expect(copy.requestHeader).toBe(context.requestHeader);
   expect(copy.url).toBe("http://host.invalid/test.Mixer/Mix?a=b");
   expect(copy.timeoutMs()).toBe(100);
-  expect(new UnaryContext(callWith()).timeoutMs()).toBeUndefined();
+  expect(new DirectContext(callWith()).timeoutMs()).toBeUndefined();
 });
 
 test("a context works behind a proxy and as a prototype", () => {
-  const context = new UnaryContext(callWith());
+  const context = new DirectContext(callWith());
   expect(new Proxy(context, {}).requestHeader).toBe(context.requestHeader);
   expect(Object.create(context).signal).toBe(context.signal);
 });
@@ -145,8 +147,8 @@ test("what is written to a request stands on that object alone, and is noticed",
 test("the values of a call are those that were given", () => {
   const values = createContextValues();
   const head = requestHead();
-  const fields = { binary: true, timeoutMs: undefined, acceptEncoding: undefined };
-  const call = new UnaryCall({ head } as unknown as ServerExchange, method, fields, values);
-  expect(new UnaryContext(call).values).toBe(values);
+  const init = { method, usualFields: [], timeoutMs: undefined, contextValues: values };
+  const call = new DirectCall({ head } as unknown as ServerExchange, init);
+  expect(new DirectContext(call).values).toBe(values);
   expect(new UnaryCallRequest(call, message).contextValues).toBe(values);
 });

@@ -1,18 +1,24 @@
-import type { DescMethodUnary } from "@bufbuild/protobuf";
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type ContextValues, createContextValues } from "@connectrpc/connect";
-import { contentTypeUnaryJson, contentTypeUnaryProto } from "@connectrpc/connect/protocol-connect";
-import type { ExchangeEnd, ServerExchange } from "./exchange.js";
+import type { ExchangeEnd, FieldList, ServerExchange } from "./exchange.js";
 import { toHeaders } from "./field-list.js";
-import type { UnaryHead } from "./unary-head.js";
+
+/** What a {@link DirectCall} is made with. */
+export interface DirectCallInit<M extends DescMethod> {
+  readonly method: M;
+  /** The fields that the answer has unless the implementation sets others. */
+  readonly usualFields: FieldList;
+  readonly timeoutMs: number | undefined;
+  readonly contextValues: ContextValues | undefined;
+}
 
 /**
- * The state of one unary call. Headers and the signal are made when somebody asks for them: most implementations do not, and
+ * The state of one call that goes past Connect's own handlers. Headers and the signal are made when somebody asks for them: most implementations do not, and
  * they cost more than the rest of the call.
  */
-export class UnaryCall {
-  readonly method: DescMethodUnary;
-  /** The content type that the answer has unless the implementation sets another. */
-  readonly contentType: string;
+export class DirectCall<M extends DescMethod = DescMethod> {
+  readonly method: M;
+  readonly usualFields: FieldList;
   readonly url: string;
   readonly values: ContextValues;
   /** By `Date.now()`; undefined without a timeout. */
@@ -27,15 +33,10 @@ export class UnaryCall {
   #responseHeader: Headers | undefined;
   #responseTrailer: Headers | undefined;
 
-  constructor(
-    exchange: ServerExchange,
-    method: DescMethodUnary,
-    { binary, timeoutMs }: UnaryHead,
-    contextValues: ContextValues | undefined,
-  ) {
+  constructor(exchange: ServerExchange, { method, usualFields, timeoutMs, contextValues }: DirectCallInit<M>) {
     this.#exchange = exchange;
     this.method = method;
-    this.contentType = binary ? contentTypeUnaryProto : contentTypeUnaryJson;
+    this.usualFields = usualFields;
     // Who reads it parses it; what the caller calls us must not make that fail.
     this.url = `http://host.invalid${exchange.head.target}`;
     this.values = contextValues ?? createContextValues();
@@ -61,7 +62,7 @@ export class UnaryCall {
   }
 
   get responseHeader(): Headers {
-    this.#responseHeader ??= new Headers({ "content-type": this.contentType });
+    this.#responseHeader ??= toHeaders(this.usualFields);
     return this.#responseHeader;
   }
 

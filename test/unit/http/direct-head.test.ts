@@ -1,7 +1,7 @@
 import { validateUniversalHandlerOptions } from "@connectrpc/connect/protocol";
 import { describe, expect, test } from "vitest";
+import { readUnaryHead } from "../../../src/http/direct-head.js";
 import type { ServerExchange } from "../../../src/http/exchange.js";
-import { readUnaryHead } from "../../../src/http/unary-head.js";
 import { requestHead } from "../../support/request-head.js";
 
 const untouched = { readableFlowing: null, readableDidRead: false, destroyed: false };
