@@ -1,6 +1,7 @@
 import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { isCapabilityPath } from "./capability-front.js";
+import type { HostLinks } from "./host-links.js";
 import type { ConnectHandler } from "./http/connect-handler.js";
 import type { ConnectionInfo, ExchangeHandler, RequestHead, ServerExchange } from "./http/exchange.js";
 import type { Refusal } from "./http/request-check.js";
@@ -8,6 +9,7 @@ import type { Authentication } from "./identity/authenticate.js";
 import { type Credentials, type PathPrefix, readCredentials, takePrefix } from "./identity/credentials.js";
 import { isAuthority, originRefusal } from "./identity/origin-guard.js";
 import type { Ingress, IngressMatch } from "./ingress.js";
+import { linkPath, requestedLink } from "./link/link-opening.js";
 import { shown } from "./model/limits.js";
 import type { Principal } from "./model/principal.js";
 import type { ConnectCode } from "./router/connect-code.js";
@@ -33,6 +35,8 @@ export interface HostFrontParts {
     connection: ConnectionInfo,
   ) => Promise<CallFailure | undefined>;
   readonly authenticate: (credentials: Credentials) => Authentication;
+  /** Undefined while no links are taken. */
+  readonly links: HostLinks | undefined;
   readonly ingress: Ingress;
   /** `host:port` of the public URL in lower case. */
   readonly publicAuthority: string | undefined;
@@ -121,7 +125,10 @@ export class HostFront {
     const prefix = takePrefix(asSent.target);
     req.url = prefix.target;
     const head = { ...asSent, target: prefix.target };
-    const { router } = this.#parts;
+    const { router, links } = this.#parts;
+    if (links !== undefined && pathOf(head.target) === linkPath && requestedLink(req) !== undefined) {
+      return this.#openLink(links, req, socket, early, connection, this.#authenticate(head, prefix));
+    }
     if (ServiceRouter.accepts(head)) {
       return router.handleUpgrade(req, socket, early, connection, toCaller(this.#authenticate(head, prefix)));
     }
@@ -136,6 +143,22 @@ export class HostFront {
     if (this.#parts.notReady() !== undefined) return refuseUpgrade(socket, 503, stoppingReason);
     const target = targetOf(match.ingress.type, "any", match.restAndQuery);
     await router.handleUpgrade(req, socket, early, connection, user, target);
+  }
+
+  #openLink(
+    links: HostLinks,
+    req: IncomingMessage,
+    socket: Duplex,
+    early: Buffer,
+    connection: ConnectionInfo,
+    authentication: Authentication,
+  ): Promise<void> | void {
+    if (authentication.kind === "refused") return refuseUpgrade(socket, 401, authentication.reason);
+    const { principal } = authentication;
+    if (principal.kind !== "plugin") return refuseUpgrade(socket, 401, noIdentity);
+    if (this.#parts.notReady() !== undefined) return refuseUpgrade(socket, 503, stoppingReason);
+    if (links.isFull) return refuseUpgrade(socket, 503, "the host has as many links as it takes");
+    return links.accept(req, socket, early, connection, principal);
   }
 
   #refusal(head: RequestHead): string | undefined {
@@ -216,6 +239,7 @@ function pathOf(target: string): string {
   return query === -1 ? target : target.slice(0, query);
 }
 
+const noIdentity = "a link needs a plugin's identity: X-Plugin-Runtime-ID and Authorization: Bearer <runtime token>";
 const stoppingReason = "the host is stopping; try again when it is back";
 const stoppingRetryMs = 1_000;
 

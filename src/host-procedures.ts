@@ -36,6 +36,8 @@ export interface ProcedureParts {
   /** Aborted when the host has stopped. */
   readonly stopped: AbortSignal;
   readonly callerOf: (exchange: ServerExchange) => Authentication;
+  /** What the host can do beyond the first protocol, now; for a plugin in the host's process, or for others. */
+  readonly features: (inProcess: boolean) => readonly string[];
 }
 
 /** The host's own procedures, each joined to the part that does the work. */
@@ -59,6 +61,7 @@ export function joinProcedures(parts: ProcedureParts): ConnectHandler {
       appProtocolVersion: options.appProtocolVersion,
       serverVersion: `connect-plugin-host/${libraryVersion}`,
       capabilities: () => broker.offered(),
+      features: (connection) => parts.features(connection.transport === "memory"),
       admissionRefusal: (principal, connection) => admissionRefusal(server().admissionPolicy(), principal, connection),
       join: (...who) => selfRegistration.join(...who),
       refused: (launchId, refusal) => selfRegistration.refused(launchId, refusal),

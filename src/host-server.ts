@@ -116,6 +116,10 @@ export class HostServer {
     return url === undefined ? undefined : certificateDoubt(cert, url, this.#options.clock.now());
   }
 
+  get isListening(): boolean {
+    return this.#listening.kind !== "nowhere";
+  }
+
   /** Base URL without a slash at the end; undefined if the host neither listens nor has a `publicUrl`. */
   url(): string | undefined {
     if (this.#options.publicUrl !== undefined) return this.#options.publicUrl;

@@ -77,7 +77,9 @@ export function createRouterView(parts: HostViewParts): RouterView {
       const { plugin, registration } = result.provider;
       const offer = catalog.offerOf(plugin.runtimeId, type);
       // The short path goes to the first; that must be the version that was chosen, not a higher one out of range.
-      const others = (offer?.registrations ?? []).filter((other) => other !== registration);
+      const offered = offer?.registrations ?? [];
+      if (offered[0] === registration) return found(plugin.runtimeId, { plugin, registrations: offered });
+      const others = offered.filter((other) => other !== registration);
       return found(plugin.runtimeId, { plugin, registrations: [registration, ...others] });
     },
     refusal(caller, { plugin }, serviceType, method) {

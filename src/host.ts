@@ -20,15 +20,18 @@ import { DependencyGraph } from "./graph/dependency-graph.js";
 import { projectGraph } from "./graph-projection.js";
 import { HealthMonitor } from "./health/health-monitor.js";
 import { HostFront } from "./host-front.js";
+import { HostLinks } from "./host-links.js";
 import { joinProcedures } from "./host-procedures.js";
 import { HostServer, type ListenOptions } from "./host-server.js";
 import { createRouterView, createTrafficObserver } from "./host-view.js";
 import type { ServerExchange } from "./http/exchange.js";
 import type { ListenTarget } from "./http/one-port-server.js";
+import { resolveServerLimits } from "./http/server-limits.js";
 import type { KeyPair } from "./http/tls-material.js";
 import { createAuthenticator } from "./identity/authenticate.js";
 import { baseUrlRefusal } from "./identity/base-url-policy.js";
 import { IdentityStore } from "./identity/identity-store.js";
+import { createInProcessHost } from "./in-process-host.js";
 import { Ingress } from "./ingress.js";
 import type { Clock, Timer } from "./internal/clock.js";
 import { Emitter } from "./internal/emitter.js";
@@ -42,6 +45,8 @@ import { PluginDirectory } from "./lifecycle/plugin-directory.js";
 import type { StartSpec } from "./lifecycle/plugin-start.js";
 import type { Dependencies, LifecyclePorts } from "./lifecycle/ports.js";
 import { SelfRegistration } from "./lifecycle/self-registration.js";
+import { hostFeatures, linkFeature } from "./link/host-features.js";
+import type { InProcessRoute } from "./link/in-process-route.js";
 import type { RuntimeId } from "./model/catalog.js";
 import type { PluginDeclaration } from "./model/declarations.js";
 import type { PlatformEvents } from "./model/platform-events.js";
@@ -53,8 +58,11 @@ import { Catalog } from "./registry/catalog.js";
 import { ServiceRegistry } from "./registry/service-registry.js";
 import { ServiceRouter } from "./router/router.js";
 import { resolveUpstreamTls } from "./router/upstream-tls.js";
-import { openPluginRemote, type RemoteOptions } from "./rpc/plugin-remote.js";
+import { openLinkRemote } from "./rpc/link-remote.js";
+import type { RemoteOptions } from "./rpc/plugin-calls.js";
+import { openPluginRemote } from "./rpc/plugin-remote.js";
 
+const ownPrincipal: Principal = Object.freeze({ kind: "host" });
 const longestSweepMs = 3_600_000;
 
 /** All parts of a platform, joined. Each part knows the others only through the small interfaces that are filled in here. */
@@ -75,6 +83,9 @@ export class Host {
   readonly #router: ServiceRouter;
   readonly #broker: CapabilityBroker<ServeGranted>;
   readonly #server: HostServer;
+  readonly #links: HostLinks | undefined;
+  /** Whether somebody else's server may hand over requests to upgrade. */
+  #takesUpgrades = false;
   readonly #inFlightListeners = new Set<(runtimeId: RuntimeId) => void>();
   readonly #adminListeners: AdminListener[] = [];
   readonly #stopped = new AbortController();
@@ -115,6 +126,7 @@ export class Host {
       baseUrlRefusal: (address, peer) => baseUrlRefusal(options.baseUrls, address, peer),
     });
     this.lifecycle = new Lifecycle({ ports, directory, selfRegistration: this.#selfRegistration });
+    this.#links = this.#createLinks();
     this.#router = this.#createRouter();
     this.#catalog.subscribe(({ touchedTypes }) => this.#router.providersChanged(touchedTypes));
     this.#broker = createBroker(options.grants, this.clock, this.#identities);
@@ -131,6 +143,7 @@ export class Host {
       limits: options.limits,
       hostUrl: () => this.#server.url() ?? "http://host.invalid",
       connectHost: () => this.connect(),
+      inProcess: createInProcessHost(this.#identities, this.#router),
       processes: {
         clock: this.clock,
         nonces: this.#nonces,
@@ -162,6 +175,11 @@ export class Host {
     this.#doubt(this.#server.setCertificate(keyPair));
   }
 
+  /** From now on requests to upgrade may come from somebody else's server. */
+  takesUpgrades(): void {
+    this.#takesUpgrades = true;
+  }
+
   connect(principal?: Principal): Duplex {
     return this.#server.connect(principal);
   }
@@ -175,6 +193,16 @@ export class Host {
       if (exchange.responded) exchange.abort();
       else exchange.respond(500, [], true);
     }
+  }
+
+  /** The way of the host's own code to a service. */
+  ownRoute(serviceType: string, idOrAny: string): InProcessRoute {
+    return this.#router.inProcess({ caller: () => ownPrincipal, serviceType, idOrAny, pathForm: "full" });
+  }
+
+  /** Another text after each change of the visible state. */
+  revision(): number {
+    return this.#catalog.revision.number;
   }
 
   offerCapability(offer: CheckedOffer): OfferedCapability {
@@ -197,7 +225,7 @@ export class Host {
 
   /** What a plugin says of itself before it is added; undefined if it cannot say. */
   describe(spec: StartSpec, signal?: AbortSignal): Promise<PluginDeclaration | undefined> {
-    return describePlugin(spec, this.clock, this.#cookie(), signal);
+    return describePlugin(spec, this.clock, this.#remoteOptions(false), signal);
   }
 
   /** The plugin as the platform shows it, now. */
@@ -218,9 +246,14 @@ export class Host {
     closeClients();
     this.#sweep?.cancel();
     this.registry.close();
-    this.directory.close();
     const leftMs = Math.max(0, endsAt - this.clock.monotonic());
-    await Promise.all([this.#server.close(leftMs), ...this.#adminListeners.map((listener) => listener.close(leftMs))]);
+    const linksClosed = this.#links?.close(leftMs);
+    this.directory.close();
+    await Promise.all([
+      linksClosed,
+      this.#server.close(leftMs),
+      ...this.#adminListeners.map((listener) => listener.close(leftMs)),
+    ]);
     this.#router.close();
   }
 
@@ -232,8 +265,14 @@ export class Host {
       identities: this.#identities,
       dependencies: this.dependencies,
       openRemote: (address) => {
-        if (address.kind === "external") throw new Error("a plugin without an address cannot be asked");
-        return openPluginRemote(address, this.#cookie());
+        if (address.kind === "external" || address.kind === "link") {
+          throw new Error("a plugin without an address cannot be asked");
+        }
+        return openPluginRemote(address, this.#remoteOptions(address.kind === "module"));
+      },
+      remoteOverLink: (runtimeId) => {
+        const session = this.#links?.sessionOf(runtimeId);
+        return session === undefined ? undefined : openLinkRemote(session, this.#remoteOptions(false));
       },
       monitorHealth: (onChange) => new HealthMonitor({ ...health, clock: this.clock, onChange }),
       hostUrlFor: (address) => this.#server.urlFor(address),
@@ -245,9 +284,38 @@ export class Host {
     };
   }
 
-  #cookie(): RemoteOptions {
+  #remoteOptions(inProcess: boolean): RemoteOptions {
     const { magicCookie, appProtocolVersion } = this.#options;
-    return { magicCookieKey: magicCookie.key, magicCookieValue: magicCookie.value, appProtocolVersion, tls: this.#tls };
+    const cookie = { magicCookieKey: magicCookie.key, magicCookieValue: magicCookie.value };
+    return { ...cookie, appProtocolVersion, tls: this.#tls, features: () => this.#features(inProcess) };
+  }
+
+  /** What this host can do beyond the first protocol. A link is for plugins that can dial it. */
+  #features(inProcess: boolean): readonly string[] {
+    const canDial = !inProcess && (this.#server.isListening || this.#takesUpgrades);
+    const features = Object.values(hostFeatures);
+    return canDial && this.#links !== undefined ? [...features, linkFeature] : features;
+  }
+
+  #createLinks(): HostLinks | undefined {
+    const { link, server } = this.#options;
+    if (link === undefined) return undefined;
+    return new HostLinks({
+      clock: this.clock,
+      options: link,
+      headLimits: resolveServerLimits(server),
+      identityOf: (runtimeId) => this.#identities.get(runtimeId),
+      goneSignal: (runtimeId) => this.directory.get(runtimeId)?.gone,
+      changed: (runtimeId, isOpen) => {
+        const plugin = this.directory.get(runtimeId);
+        if (plugin !== undefined) this.directory.linkChanged(plugin, isOpen);
+      },
+      proveAlive: (runtimeId) => this.#identities.proveAlive(runtimeId),
+      isStopping: () => this.lifecycle.isStopping,
+      takeCall: (stream, by) => this.#router.takeLinkCall(stream, by),
+      handle: (exchange) => this.handle(exchange),
+      onError: (error) => this.#warn("a call over a link failed inside the host", error),
+    });
   }
 
   #createRouter(): ServiceRouter {
@@ -265,8 +333,10 @@ export class Host {
     return new ServiceRouter({
       view: createRouterView(parts),
       traffic: createTrafficObserver(parts),
+      ...(this.#links === undefined ? undefined : { links: this.#links }),
       clock: this.clock,
       onCall: (event) => this.events.emit("call", event),
+      isHeard: () => this.events.has("call"),
       ...(options.router === undefined ? undefined : { options: options.router }),
     });
   }
@@ -286,6 +356,7 @@ export class Host {
       admin: adminToken === undefined ? undefined : createAdminPort(this),
       stopped: this.#stopped.signal,
       callerOf: (exchange) => front.callerOf(exchange),
+      features: (inProcess) => this.#features(inProcess),
     });
     const authenticate = createAuthenticator({
       identities: this.#identities,
@@ -296,6 +367,7 @@ export class Host {
     const front: HostFront = new HostFront({
       router: this.#router,
       procedures,
+      links: this.#links,
       handleCapability: (exchange) => handleCapabilityCall(this.#broker, this.#router, exchange),
       upgradeCapability: (head, ...upgrade) => handleCapabilityUpgrade(this.#broker, this.#router, head, ...upgrade),
       authenticate: (credentials) => {
@@ -327,6 +399,7 @@ export class Host {
 
   #sweepLater(): void {
     this.#sweep = this.clock.after(Math.min(this.#options.tokenTtlMs / 4, longestSweepMs), () => {
+      this.#links?.proveAlive();
       for (const runtimeId of this.#identities.expire()) {
         const plugin = this.directory.get(runtimeId);
         if (plugin !== undefined) this.directory.retire(plugin, "it gave no sign of life for as long as a token lives");

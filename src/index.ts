@@ -23,6 +23,7 @@ export type {
   HealthOptions,
   IngressCheck,
   IngressOptions,
+  LinkOptions,
   PlatformOptions,
 } from "./options.js";
 export type { OperationToPlan, Plan } from "./plan.js";

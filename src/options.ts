@@ -6,6 +6,7 @@ import type { BaseUrlPolicy } from "./identity/base-url-policy.js";
 import { type Clock, systemClock } from "./internal/clock.js";
 import type { Rate } from "./internal/token-bucket.js";
 import type { StepLimits } from "./lifecycle/limits.js";
+import { defaultLinkLimits, type LinkLimits, resolveLinkLimits } from "./link/link-limits.js";
 import type { RuntimeId } from "./model/catalog.js";
 import { checkNumber } from "./model/limits.js";
 import type { Principal } from "./model/principal.js";
@@ -83,6 +84,18 @@ export interface GrantOptions {
   readonly allowAnonymous?: boolean;
 }
 
+/** Settings of the links that plugins dial. What is not here is as the link's specification has it by default. */
+export interface LinkOptions extends Partial<LinkLimits> {
+  /** Links at once; more are refused with 503. @default 10_000 */
+  readonly maxLinks?: number;
+}
+
+/** Settings of links that were checked. */
+export interface ResolvedLinkOptions {
+  readonly maxLinks: number;
+  readonly limits: LinkLimits;
+}
+
 /** Settings of a {@link Platform}. All of them have defaults; the object is read once and never written to. */
 export interface PlatformOptions {
   /**
@@ -124,6 +137,8 @@ export interface PlatformOptions {
   readonly router?: RouterOptions;
   /** Limits of the host's own server. */
   readonly server?: HttpServerLimits;
+  /** Links of plugins: their limits, or `false` for none at all. @default links are taken */
+  readonly link?: LinkOptions | false;
   readonly ingress?: readonly IngressOptions[];
   /** What the host itself offers to plugins from the start; see also `offerCapability`. */
   readonly capabilities?: readonly CapabilityOffer[];
@@ -145,11 +160,13 @@ type Optional = "publicUrl" | "joinToken" | "adminToken" | "authorize" | "caller
 
 /** Options with all defaults filled in. */
 export type ResolvedOptions = Readonly<
-  Required<Omit<PlatformOptions, Optional | "health" | "limits" | "ingress" | "capabilities" | "grants">> & {
+  Required<Omit<PlatformOptions, Optional | "health" | "limits" | "link" | "ingress" | "capabilities" | "grants">> & {
     readonly [Name in Optional]: PlatformOptions[Name] | undefined;
   } & {
     readonly health: Required<HealthOptions>;
     readonly limits: StepLimits;
+    /** Undefined while links are off. */
+    readonly link: ResolvedLinkOptions | undefined;
     readonly ingress: readonly CheckedIngress[];
     readonly capabilities: readonly CheckedOffer[];
     readonly grants: Required<GrantOptions>;
@@ -176,6 +193,7 @@ const optionNames = [
   "limits",
   "router",
   "server",
+  "link",
   "ingress",
   "capabilities",
   "grants",
@@ -224,6 +242,7 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
     limits: resolveLimits("limits", given.limits),
     router: router === undefined ? undefined : Object.freeze({ ...router }),
     server: server === undefined ? undefined : Object.freeze({ ...server }),
+    link: resolveLink(given.link),
     ingress: checkIngress("ingress", given.ingress ?? []),
     capabilities: resolveCapabilities(given.capabilities),
     grants: resolveGrants(given.grants),
@@ -237,6 +256,13 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
 function resolveCapabilities(given: readonly CapabilityOffer[] = []): readonly CheckedOffer[] {
   if (!Array.isArray(given)) throw invalid("capabilities", "must be an array");
   return Object.freeze(given.map((one, index) => checkOffer(`capabilities[${index}]`, one)));
+}
+
+function resolveLink(given: LinkOptions | false = {}): ResolvedLinkOptions | undefined {
+  if (given === false) return undefined;
+  checkNames("link", given, ["maxLinks", ...Object.keys(defaultLinkLimits)]);
+  const { maxLinks = 10_000, ...limits } = given;
+  return Object.freeze({ maxLinks: checkWhole("link.maxLinks", maxLinks, 1), limits: resolveLinkLimits(limits) });
 }
 
 function resolveGrants(given: GrantOptions = {}): Required<GrantOptions> {

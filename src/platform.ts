@@ -59,7 +59,12 @@ export class Platform {
     this.#mounted = new MountedRequests(resolveServerLimits(resolved.server), (exchange) =>
       this.#host.handle(exchange),
     );
-    this.#clients = new HostClients(this.registry, () => this.#host.connect({ kind: "host" }));
+    this.#clients = new HostClients({
+      registry: this.registry,
+      connect: () => this.#host.connect({ kind: "host" }),
+      route: (type, idOrAny) => this.#host.ownRoute(type, idOrAny),
+      revision: () => this.#host.revision(),
+    });
   }
 
   /** Who provides what, how providers are chosen, and watching it. */
@@ -127,8 +132,16 @@ export class Platform {
     this.#mounted.serve(req, res);
   };
 
-  /** The `upgrade` listener that belongs to `handler`, for WebSocket and the like. */
-  readonly upgradeHandler = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
+  /**
+   * The `upgrade` listener that belongs to `handler`, for WebSocket and the like. Once it was taken, plugins are told that
+   * the host takes links.
+   */
+  get upgradeHandler(): (req: IncomingMessage, socket: Duplex, head: Buffer) => void {
+    this.#host.takesUpgrades();
+    return this.#handleUpgrade;
+  }
+
+  readonly #handleUpgrade = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
     const refusal = this.#mounted.upgradeRefusal(req, socket);
     void this.#host.front.handleUpgrade(req, socket, head, connectionInfoOf(socket), refusal);
   };

@@ -8,6 +8,7 @@ import { checkDeclaration } from "./lifecycle/declaration-check.js";
 import type { StepLimits } from "./lifecycle/limits.js";
 import type { StartSpec } from "./lifecycle/plugin-start.js";
 import type { HostedModule } from "./link/hosted-module.js";
+import type { InProcessHost } from "./link/in-process-route.js";
 import { parseBaseUrl } from "./model/base-url.js";
 import type { PluginDeclaration } from "./model/declarations.js";
 import { checkString } from "./model/limits.js";
@@ -51,6 +52,8 @@ export interface SourceContext {
   readonly limits: StepLimits;
   readonly hostUrl: () => string;
   readonly connectHost: () => Duplex;
+  /** @default modules call each other over `connectHost` */
+  readonly inProcess?: InProcessHost;
   readonly processes: ProcessLauncherOptions;
 }
 

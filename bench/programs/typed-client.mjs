@@ -33,21 +33,24 @@ const kinds = {
     await broker.waitForServices("cache", 20_000);
     return async (key) => (await broker.call("cache.get", { key })).value;
   },
-  async plugin() {
-    let call;
-    const plugin = definePlugin({
-      id: "caller-plugin",
-      version: "1.0.0",
-      requires: { cache: { service: Cache } },
-      setup(context) {
-        call = callOf(context.client("cache"));
-        return {};
-      },
-    });
-    await (await servePlugin(plugin, { hostUrl })).registered;
-    return call;
-  },
+  plugin: () => callerPlugin({ link: "off" }),
+  "plugin-link": () => callerPlugin({ listen: "never" }),
 };
+
+async function callerPlugin(options) {
+  let call;
+  const plugin = definePlugin({
+    id: "caller-plugin",
+    version: "1.0.0",
+    requires: { cache: { service: Cache } },
+    setup(context) {
+      call = callOf(context.client("cache"));
+      return {};
+    },
+  });
+  await (await servePlugin(plugin, { hostUrl, ...options })).registered;
+  return call;
+}
 
 const call = await kinds[kind]();
 

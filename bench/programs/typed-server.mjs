@@ -35,16 +35,19 @@ const kinds = {
     broker.createService({ name: "cache", actions: { get: ({ params }) => ({ found: true, value: params.key }) } });
     await broker.start();
   },
-  async plugin() {
-    const plugin = definePlugin({
-      id: "cache-plugin",
-      version: "1.0.0",
-      provides: { cache: { service: Cache } },
-      setup: () => ({ cache: implementation }),
-    });
-    await (await servePlugin(plugin, { hostUrl })).registered;
-  },
+  plugin: () => cachePlugin({ link: "off" }),
+  "plugin-link": () => cachePlugin({ listen: "never" }),
 };
+
+async function cachePlugin(options) {
+  const plugin = definePlugin({
+    id: "cache-plugin",
+    version: "1.0.0",
+    provides: { cache: { service: Cache } },
+    setup: () => ({ cache: implementation }),
+  });
+  await (await servePlugin(plugin, { hostUrl, ...options })).registered;
+}
 
 console.log(JSON.stringify({ url: await kinds[kind]() }));
 process.once("SIGTERM", () => process.exit(0));

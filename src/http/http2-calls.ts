@@ -44,7 +44,11 @@ export class Http2Calls {
         headers[name] = value;
       });
       const session = this.#open();
-      const stream = session.request(headers, { endStream: call.body === undefined });
+      const hasBody = call.body !== undefined;
+      // A reset of node's ends the request first: without trailers to wait for, the server would see that end, and take a
+      // request that was given up for a complete one.
+      const stream = session.request(headers, { endStream: !hasBody, waitForTrailers: hasBody });
+      if (hasBody) stream.on("wantTrailers", () => endUnlessReset(stream, signal));
       this.#begin(session);
       const abort = (): void => resetStream(stream, constants.NGHTTP2_CANCEL);
       signal?.addEventListener("abort", abort, { once: true });
@@ -62,7 +66,7 @@ export class Http2Calls {
         append(header, fields);
         resolve({ status: Number(fields[":status"]), header, body: read(stream, signal), trailer });
       });
-      if (call.body !== undefined) void pour(call.body, stream);
+      if (call.body !== undefined) void pour(call.body, stream, signal);
     });
   }
 
@@ -133,13 +137,24 @@ async function* read(stream: ClientHttp2Stream, signal: AbortSignal | undefined)
   if (signal?.aborted === true || stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw brokenOff(stream, signal);
 }
 
-async function pour(body: AsyncIterable<Uint8Array>, stream: ClientHttp2Stream): Promise<void> {
+function endUnlessReset(stream: ClientHttp2Stream, signal: AbortSignal | undefined): void {
+  if (stream.destroyed || stream.closed || signal?.aborted === true) return;
+  stream.sendTrailers({});
+}
+
+async function pour(
+  body: AsyncIterable<Uint8Array>,
+  stream: ClientHttp2Stream,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const isOver = (): boolean => stream.destroyed || stream.closed || signal?.aborted === true;
   try {
     for await (const chunk of body) {
-      if (stream.destroyed || stream.closed) return;
+      if (isOver()) return;
       if (!stream.write(chunk)) await roomOrEnd(stream);
     }
-    stream.end();
+    // Connect ends the messages of a call that is given up. The reset must not find a complete request before it.
+    if (!isOver()) stream.end();
   } catch {
     // The one who gives the messages failed; Connect tells the caller why.
     resetStream(stream, constants.NGHTTP2_CANCEL);

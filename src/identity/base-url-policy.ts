@@ -15,7 +15,7 @@ export type BaseUrlPolicy =
  * @param peerAddress empty for callers over a Unix socket or in memory, who are on this machine
  */
 export function baseUrlRefusal(policy: BaseUrlPolicy, address: PluginAddress, peerAddress: string): string | undefined {
-  if (policy === "any" || address.kind === "module" || address.kind === "external") return undefined;
+  if (policy === "any" || (address.kind !== "http" && address.kind !== "unix")) return undefined;
   const isLocal = peerAddress === "" || isLoopbackAddress(peerAddress);
   if (address.kind === "unix") {
     return isLocal ? undefined : "is a socket on the host's machine, but the plugin calls from another one";

@@ -130,6 +130,31 @@ export class IdentityStore {
     return identity;
   }
 
+  /**
+   * A function that says what `verify` would, each time it is called. It looks at the token itself only when the identity's
+   * tokens have changed since it did. Keeps the token's hash.
+   */
+  verifier(runtimeId: RuntimeId, token: string): () => Identity | undefined {
+    const given = hashOf(token);
+    let known:
+      | { readonly identity: StoredIdentity; readonly tokens: readonly StoredToken[]; goodUntil: number }
+      | undefined;
+    return () => {
+      const identity = this.#identities.get(this.#resolve(runtimeId));
+      if (identity === undefined) return undefined;
+      const now = this.#options.clock.monotonic();
+      if (this.#isExpired(identity, now)) return undefined;
+      if (known?.identity !== identity || known.tokens !== identity.tokens) {
+        const stored = identity.tokens.filter(({ hash }) => timingSafeEqual(hash, given));
+        const goodUntil = Math.max(...stored.map((token) => token.goodUntil ?? Number.POSITIVE_INFINITY));
+        known = { identity, tokens: identity.tokens, goodUntil };
+      }
+      if (known.goodUntil <= now) return undefined;
+      identity.lastProofAt = now;
+      return identity;
+    };
+  }
+
   get(runtimeId: RuntimeId): Identity | undefined {
     return this.#identities.get(this.#resolve(runtimeId));
   }

@@ -6,9 +6,19 @@ export interface InFlightEntry {
   abort(reason: Error): void;
 }
 
+const place: unique symbol = Symbol("place");
+
+/** Where an entry stands in the list of the one that it entered first. */
+interface Placed extends InFlightEntry {
+  [place]?: { readonly list: InFlight; index: number } | undefined;
+}
+
 /** Counts work in flight, tells when there is none, and can end all of it. */
 export class InFlight {
-  readonly #entries = new Set<InFlightEntry>();
+  // A list rather than a set: one that a single entry enters and leaves all the time makes itself anew every few times.
+  readonly #entries: Placed[] = [];
+  /** Entries that stand in another list at the same time. */
+  readonly #visitors = new Set<InFlightEntry>();
   #idle: Deferred<void> | undefined;
   /** Called after each change of `count`. */
   onChange: (() => void) | undefined;
@@ -16,20 +26,28 @@ export class InFlight {
   onLeave: (() => void) | undefined;
 
   get count(): number {
-    return this.#entries.size;
+    return this.#entries.length + this.#visitors.size;
   }
 
+  /** Idempotent. */
   enter(entry: InFlightEntry): void {
-    this.#entries.add(entry);
+    const placed: Placed = entry;
+    const at = placed[place];
+    if (this.#visitors.size > 0 && this.#visitors.has(entry)) {
+      // Stays what it is, although its place in the other list is free by now.
+    } else if (at === undefined) {
+      placed[place] = { list: this, index: this.#entries.length };
+      this.#entries.push(placed);
+    } else if (at.list !== this) this.#visitors.add(entry);
     this.onChange?.();
   }
 
   /** Idempotent. */
   leave(entry: InFlightEntry): void {
-    if (!this.#entries.delete(entry)) return;
+    if (!this.#remove(entry)) return;
     this.onChange?.();
     this.onLeave?.();
-    if (this.#entries.size === 0) {
+    if (this.count === 0) {
       this.#idle?.resolve();
       this.#idle = undefined;
     }
@@ -37,13 +55,26 @@ export class InFlight {
 
   /** Resolves when nothing is in flight; at once if nothing is. */
   whenIdle(): Promise<void> {
-    if (this.#entries.size === 0) return Promise.resolve();
+    if (this.count === 0) return Promise.resolve();
     this.#idle ??= deferred();
     return this.#idle.promise;
   }
 
   /** Aborts everything that is in flight now. Each entry still leaves by itself. */
   abortAll(reason: Error): void {
-    for (const entry of [...this.#entries]) entry.abort(reason);
+    for (const entry of [...this.#entries, ...this.#visitors]) entry.abort(reason);
+  }
+
+  #remove(entry: Placed): boolean {
+    const at = entry[place];
+    if (at?.list !== this) return this.#visitors.delete(entry);
+    // The last one takes the place that is free now.
+    const last = this.#entries.pop() as Placed;
+    if (last !== entry) {
+      this.#entries[at.index] = last;
+      (last[place] as { index: number }).index = at.index;
+    }
+    entry[place] = undefined;
+    return true;
   }
 }

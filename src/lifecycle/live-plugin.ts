@@ -54,6 +54,8 @@ export class LivePlugin {
   visibility: Visibility;
   launched: LaunchedPlugin | undefined;
   remote: PluginRemote | undefined;
+  /** Whether it has ever had a registration. */
+  hasOffered = false;
   /** Whether it has ever dialled a link, so that `remote` knows the way over it. */
   isLinked = false;
   /** Monotonic time of the handshake or the start. */

@@ -4,6 +4,7 @@ import type { Change, Registration, RuntimeId } from "../model/catalog.js";
 import type { PluginDeclaration } from "../model/declarations.js";
 import type { Health, HealthVerdict } from "../model/health.js";
 import { Aliases } from "./aliases.js";
+import { linkedRemote } from "./linked-remote.js";
 import { assertServing, LivePlugin, type LivePluginInit } from "./live-plugin.js";
 import { PluginMonitor } from "./plugin-monitor.js";
 import { findSame, PluginServices } from "./plugin-services.js";
@@ -160,6 +161,19 @@ export class PluginDirectory {
     this.#monitor.start(plugin);
   }
 
+  /** The plugin's link has opened, or has ended. Without another address it is reached over that alone. */
+  linkChanged(plugin: LivePlugin, isOpen: boolean): void {
+    if (plugin.visibility.kind === "gone") return;
+    const { kind } = plugin.address;
+    const before = kind === "external" || kind === "link" ? undefined : plugin.remote;
+    if (kind === "external" || kind === "link") plugin.address = Object.freeze({ kind: "link", isOpen });
+    if (isOpen && !plugin.isLinked) plugin.remote = linkedRemote(this.#ports, plugin, before);
+    plugin.isLinked ||= isOpen;
+    this.publish(plugin);
+    if (!isOpen) plugin.health.suspectEnd();
+    else if (plugin.visibility.kind === "committed") this.monitor(plugin);
+  }
+
   /** The plugin reports its own health. */
   report(plugin: LivePlugin, verdict: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): void {
     plugin.health.report(verdict, reason, unavailableDependencies);
@@ -168,10 +182,7 @@ export class PluginDirectory {
 
   /** The plugin discovered, watched or called `type`: a real dependency of a plugin that declared none. */
   observe(plugin: LivePlugin, type: string): void {
-    if (plugin.hasDeclared || plugin.requires.some((known) => known.type === type)) return;
-    const observed = { type, minVersion: "", required: false, watch: false, source: "observed" as const };
-    plugin.requires = [...plugin.requires, observed];
-    this.publish(plugin);
+    if (plugin.observe(type)) this.publish(plugin);
   }
 
   /** Ends a plugin: its identity, its registrations, its connections, its place in the visible state. Idempotent. */
@@ -276,7 +287,9 @@ export class PluginDirectory {
 
   /** A self-registered plugin that took all its services away and does not answer any more has ended. */
   #forgetIfDeserted(plugin: LivePlugin): void {
-    const deserted = plugin.origin === "self-registered" && plugin.registrations.size === 0;
+    // Who has only a link, and never offered anything, may just be dialling again.
+    const mayComeBack = plugin.address.kind === "link" && !plugin.hasOffered;
+    const deserted = plugin.origin === "self-registered" && plugin.registrations.size === 0 && !mayComeBack;
     if (deserted && plugin.visibility.kind === "committed" && plugin.phase.kind === "serving") {
       this.retire(plugin, "it unregistered its services and ended");
     }

@@ -65,6 +65,7 @@ export class PluginServices {
       registeredAt: existing?.registeredAt ?? this.#ports.clock.now(),
     });
     plugin.registrations.set(registration.registrationId, registration);
+    plugin.hasOffered = true;
     return registration;
   }
 

@@ -4,7 +4,7 @@ import type { Change, PluginRecord, Revision, RuntimeId } from "../model/catalog
 import type { ServiceDependency } from "../model/declarations.js";
 import type { Health, HealthVerdict, TrafficState, TrialGate } from "../model/health.js";
 import type { PlatformEvents } from "../model/platform-events.js";
-import type { OpenRemote } from "./plugin-remote.js";
+import type { OpenRemote, PluginRemote } from "./plugin-remote.js";
 
 /** The visible state, as far as the lifecycle writes it. */
 export interface VisibleState {
@@ -87,6 +87,8 @@ export interface LifecyclePorts {
   readonly identities: Identities;
   readonly dependencies: Dependencies;
   readonly openRemote: OpenRemote;
+  /** Asks a plugin over its link; undefined if it has none that is open now. */
+  readonly remoteOverLink: (runtimeId: RuntimeId) => PluginRemote | undefined;
   /** A health monitor for one plugin, which tells `onChange` of each change. */
   readonly monitorHealth: (onChange: (health: Health, before: Health) => void) => PluginHealth;
   /** Base URL under which a plugin at this address reaches the host. Throws `HOST_URL_UNKNOWN`. */

@@ -214,7 +214,7 @@ export class SelfRegistration {
     if (caller.origin !== "self-registered") return caller;
     const key = addressKey(address);
     if (key === undefined || caller.addressKey === key) return caller;
-    if (caller.address.kind !== "external") {
+    if (caller.address.kind !== "external" && caller.address.kind !== "link") {
       throw invalid(
         "metadata.base_url",
         `is not that of the plugin's other services; all of them listen at one address`,

@@ -10,3 +10,6 @@ export const hostFeatures = {
   /** WatchService knows min_version, resume_revision, heartbeats and include_providers. */
   watchDetails: "watch-details",
 } as const;
+
+/** Said in the same place by a host that takes links (docs/reference/link.md, 1.1). */
+export const linkFeature = "link-v1";

@@ -1,5 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { ServiceDeclaration, ServiceDependency } from "../model/declarations.js";
+import type { InProcessServices } from "../model/in-process-services.js";
+import type { InProcessHost } from "./in-process-route.js";
 
 /** What the host gives to a plugin that runs in its process. */
 export interface ModuleEnvironment {
@@ -7,6 +9,8 @@ export interface ModuleEnvironment {
   readonly hostUrl: string;
   /** Opens a connection in memory to the host's own server, which speaks HTTP/1.1 on it. */
   readonly connectHost: () => Duplex;
+  /** Calls to other plugins in the process without a connection. @default all calls go over `connectHost` */
+  readonly inProcess?: InProcessHost;
   /** Aborted when the host gives up on the start. */
   readonly signal: AbortSignal;
 }
@@ -15,6 +19,11 @@ export interface ModuleEnvironment {
 export interface RunningModule {
   /** Opens a connection in memory to the plugin's own server, which speaks HTTP/1.1 on it. */
   connect(): Duplex;
+  /**
+   * What calls from the host's process reach without a connection. Must do what the plugin's server does.
+   * @default nothing: all calls come over `connect`
+   */
+  readonly services?: InProcessServices | undefined;
   /** Settles when the plugin has ended by itself: resolves when it was asked to shut down, rejects when it failed. */
   readonly ended: Promise<void>;
   /** Stops within `graceMs`; then cuts off what is still going on. Idempotent. */

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { InProcessServices } from "./in-process-services.js";
 
 /** A protocol that a provider speaks on its address. */
 export type WireProtocol = "h1" | "h2c" | "h2";
@@ -10,7 +11,15 @@ export type PluginAddress =
   /** Over a Unix socket. */
   | { readonly kind: "unix"; readonly path: string; readonly protocols: readonly WireProtocol[] | undefined }
   /** In the host's process: `connect` opens a connection in memory to the plugin's own server. */
-  | { readonly kind: "module"; readonly id: string; readonly connect: () => Duplex }
+  | {
+      readonly kind: "module";
+      readonly id: string;
+      readonly connect: () => Duplex;
+      /** What callers in the same process reach without a connection. @default nothing */
+      readonly services?: InProcessServices | undefined;
+    }
+  /** Over the link that the plugin has dialled, and nowhere else. Not `isOpen` until it has dialled again. */
+  | { readonly kind: "link"; readonly isOpen: boolean }
   /** Known by name only: listed and discovered, never routed. */
   | { readonly kind: "external" };
 
@@ -27,6 +36,7 @@ export function addressKey(address: PluginAddress): string | undefined {
       return `unix:${address.path}`;
     case "module":
       return `module:${address.id}`;
+    case "link":
     case "external":
       return undefined;
   }

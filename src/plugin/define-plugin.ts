@@ -38,12 +38,14 @@ export class DefinedPlugin implements HostedModule {
   }
 
   /** Starts one instance in the host's process. A host calls it. */
-  async start({ hostUrl, connectHost, signal }: ModuleEnvironment): Promise<RunningModule> {
+  async start({ hostUrl, connectHost, inProcess, signal }: ModuleEnvironment): Promise<RunningModule> {
     const server = createOnePortServer({ handler: (exchange) => instance.handler(exchange) });
     const instance = new PluginInstance({
       definition: this.#definition,
       host: undefined,
       ca: undefined,
+      inProcess,
+      link: "off",
       onlyHost: parseHostUrl("hostUrl", hostUrl, connectHost),
       handshake: defaultHandshake,
       times: defaultTimes,
@@ -75,6 +77,7 @@ export class DefinedPlugin implements HostedModule {
         server.accept(ours, { transport: "memory" });
         return theirs;
       },
+      services: instance.services,
       ended: instance.ended,
       stop: (graceMs) => instance.stop({ graceMs, reason: "the host stops it", farewell: false }),
     };

@@ -3,6 +3,8 @@ import type { UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { ServiceRegistry } from "../gen/connectplugin/v1/registry_pb.js";
 import type { Clock } from "../internal/clock.js";
 import { hostFeatures } from "../link/host-features.js";
+import type { InProcessHost, InProcessRoute } from "../link/in-process-route.js";
+import type { LinkRoute } from "../link/link-call-transport.js";
 import { type Credential, credentialHeaders, type HostAccessCell, type RoutingAccess } from "./host-access.js";
 import type { HostRequest } from "./host-connection.js";
 import { hostClient } from "./host-rpc.js";
@@ -14,6 +16,8 @@ export interface DependencyCallsOptions {
   readonly clock: Clock;
   readonly identityWaitMs: number;
   readonly hostCallTimeoutMs: number;
+  /** Calls without a connection; undefined outside of the host's process. */
+  readonly inProcess: InProcessHost | undefined;
   /** Called when a call begins to wait for an identity. */
   readonly onWait: () => void;
   /** Told when a call failed in a way that a lost host or a dead identity would explain. */
@@ -30,6 +34,8 @@ export type DependencyRequest = HostRequest;
 export class DependencyCalls {
   readonly #options: DependencyCallsOptions;
   readonly #endpoints = new Map<string, Promise<string>>();
+  readonly #linkRoutes = new Map<string, LinkRoute>();
+  readonly #routes = new Map<string, { readonly credential: Credential; readonly route: InProcessRoute }>();
 
   constructor(options: DependencyCallsOptions) {
     this.#options = options;
@@ -39,6 +45,55 @@ export class DependencyCalls {
   forget(type?: string): void {
     if (type === undefined) this.#endpoints.clear();
     else this.#endpoints.delete(type);
+  }
+
+  /** Whether calls may go to a provider without a connection. */
+  get isInProcess(): boolean {
+    return this.#options.inProcess !== undefined;
+  }
+
+  /** The way to the providers of `type` without a connection; undefined if there is none, or no identity yet. */
+  route(type: string): InProcessRoute | undefined {
+    const { cell, inProcess } = this.#options;
+    const access = cell.current;
+    if (inProcess === undefined || access?.routing === undefined || !access.features.has(hostFeatures.routeAny)) {
+      return undefined;
+    }
+    const known = this.#routes.get(type);
+    if (known?.credential === access.routing) return known.route;
+    const route = this.#observed(inProcess.route(access.routing, type), access.routing);
+    this.#routes.set(type, { credential: access.routing, route });
+    return route;
+  }
+
+  /** The way to the providers of `type` over the link; undefined while there is none, or no identity yet. */
+  linkRoute(type: string): LinkRoute | undefined {
+    const access = this.#options.cell.current;
+    if (access?.routing === undefined) return undefined;
+    const session = access.connection.linkOf(access.routing.runtimeId);
+    if (session === undefined) return undefined;
+    const known = this.#linkRoutes.get(type);
+    if (known?.session === session) return known;
+    const route = { session, basePath: `/services/${type}/any` };
+    this.#linkRoutes.set(type, route);
+    return route;
+  }
+
+  /** To be told of errors that came over the link: the host may not know the plugin any more. */
+  readonly onLinkError = (error: ConnectError): void => {
+    const used = this.#options.cell.current?.routing;
+    if (error.code === Code.Unauthenticated && used !== undefined) this.#options.suspect(used);
+  };
+
+  /** Tells of refusals that a dead identity would explain. */
+  #observed(route: InProcessRoute, used: Credential): InProcessRoute {
+    return {
+      open: (request) => {
+        const opened = route.open(request);
+        if (opened.kind === "refused" && opened.failure.code === "unauthenticated") this.#options.suspect(used);
+        return opened;
+      },
+    };
   }
 
   async send(dependency: ResolvedDependency, request: DependencyRequest): Promise<UniversalClientResponse> {

@@ -3,6 +3,8 @@ import { type Client, Code, ConnectError, createClient, type Interceptor } from 
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { invalid } from "../errors.js";
 import { callShapes, connectTransport, endStreamsWithReader, pathOf } from "../http/connect-client.js";
+import { InProcessTransport } from "../link/in-process-transport.js";
+import { LinkCallTransport } from "../link/link-call-transport.js";
 import type { DependencyCalls } from "./dependency-calls.js";
 import type { ResolvedDependency } from "./resolve-definition.js";
 
@@ -20,7 +22,16 @@ export function dependencyClient<Desc extends DescService>(
     const name = path.slice(1).split("?", 1)[0] ?? "";
     return calls.send(dependency, { ...request, path, shape: shapeOf.get(name) ?? "whole" });
   };
-  return endStreamsWithReader(service, createClient(service, connectTransport(send, interceptors)));
+  const connection = connectTransport(send);
+  const transport = calls.isInProcess
+    ? new InProcessTransport({ route: () => calls.route(dependency.type), connection, interceptors })
+    : new LinkCallTransport({
+        route: () => calls.linkRoute(dependency.type),
+        connection,
+        interceptors,
+        onError: calls.onLinkError,
+      });
+  return endStreamsWithReader(service, createClient(service, transport));
 }
 
 /** Sends any HTTP request to a dependency. Rejects with a ConnectError if the host cannot be reached. */

@@ -14,6 +14,8 @@ export interface DependencyWatchOptions {
   readonly cell: HostAccessCell;
   readonly clock: Clock;
   readonly backOff: BackOffOptions;
+  /** Resolves when it is known how the host is reached: the watch should not begin on the longer way. */
+  readonly whenSettled: () => Promise<void>;
   /** Told when the watch broke in a way that a lost host or a dead identity would explain. */
   readonly suspect: (used: Credential) => void;
   /** Called for every message of the host about the type, also if its state is the same. */
@@ -52,11 +54,12 @@ export class DependencyWatch {
 
   /** Returns when `signal` is aborted; never throws. */
   async run(signal: AbortSignal): Promise<void> {
-    const { cell, backOff, suspect } = this.#options;
+    const { cell, backOff, suspect, whenSettled } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
       const access = await cell.forRouting(signal).catch(() => undefined);
       if (access === undefined) return;
+      await whenSettled();
       try {
         await this.#follow(access, signal, () => {
           failures = 0;

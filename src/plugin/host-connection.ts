@@ -1,12 +1,29 @@
 import { type ClientCall, HttpClient } from "../http/http-client.js";
+import type { LinkSession } from "../link/link-session.js";
 import type { HostAddress } from "./host-address.js";
 
 /** A call to a path of the host. */
 export type HostRequest = ClientCall;
 
+/** A link that takes calls. */
+export interface OpenLink {
+  readonly session: LinkSession;
+  /** As whom it was opened. */
+  readonly runtimeId: string;
+}
+
 /** The connections of one plugin to its host. */
 export class HostConnection extends HttpClient {
+  /** The link, while there is one. */
+  link: OpenLink | undefined;
+
   constructor(readonly address: HostAddress) {
     super(address);
+  }
+
+  /** The link of an identity, if it takes calls now. */
+  linkOf(runtimeId: string): LinkSession | undefined {
+    const { link } = this;
+    return link?.runtimeId === runtimeId && link.session.state === "open" ? link.session : undefined;
   }
 }

@@ -84,6 +84,7 @@ const refusals = new Map<Code, ErrorCode>([
 
 /** The error for what trying again cannot change, undefined for what it can. */
 export function refusalOf(error: unknown): PluginHostError | undefined {
+  if (error instanceof PluginHostError) return error;
   const cause = ConnectError.from(error);
   const code = refusals.get(cause.code);
   if (code === undefined) return undefined;

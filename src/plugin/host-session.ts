@@ -1,42 +1,13 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { PluginHostError } from "../errors.js";
-import type { Clock, Timer } from "../internal/clock.js";
+import type { Timer } from "../internal/clock.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
-import { type BackOffOptions, backOffMs } from "./back-off.js";
-import type { Credential, HostAccess, HostAccessCell } from "./host-access.js";
-import type { HostAddress } from "./host-address.js";
+import { backOffMs } from "./back-off.js";
+import type { Credential, HostAccess } from "./host-access.js";
 import { HostConnection } from "./host-connection.js";
-import { type HandshakeResult, type HandshakeSettings, handshake, refusalOf } from "./host-handshake.js";
+import { type HandshakeResult, handshake, refusalOf } from "./host-handshake.js";
 import { type CallLimits, registerServices, reportHealth, unregisterServices } from "./host-registration.js";
-import type { OwnHealth } from "./own-health.js";
-import type { PluginEventListener } from "./plugin-event.js";
-import type { ResolvedDefinition } from "./resolve-definition.js";
-import type { SessionTimes } from "./session-times.js";
-
-/** What a session needs. */
-export interface SessionOptions extends SessionTimes {
-  readonly definition: ResolvedDefinition;
-  readonly cell: HostAccessCell;
-  readonly health: OwnHealth;
-  /** Set if the plugin registers itself there; otherwise it waits to be told. */
-  readonly host: HostAddress | undefined;
-  readonly handshake: HandshakeSettings;
-  /** Where the plugin listens; empty if the host connects to it otherwise. */
-  readonly baseUrl: string;
-  /** Resolves when the plugin's services can be called. */
-  readonly ready: Promise<void>;
-  readonly clock: Clock;
-  readonly backOff: BackOffOptions;
-  readonly onEvent: PluginEventListener;
-}
-
-/** An identity that a managing host gives. */
-export interface GivenIdentity {
-  readonly identity: Credential;
-  /** Undefined if the host did not say where it is. */
-  readonly host: HostAddress | undefined;
-  readonly features: ReadonlySet<string>;
-}
+import type { GivenIdentity, SessionOptions } from "./session-options.js";
 
 type Phase =
   /** The host does not know the plugin, or cannot be reached. */
@@ -98,6 +69,14 @@ export class HostSession {
     const routing = features.size > 0 ? identity : renewed ? cell.current?.routing : undefined;
     cell.set({ connection: this.#connection, identity, routing, features });
     if (!renewed || this.#phase.kind === "detached") this.#phase = { kind: "identified" };
+    this.#urgent.resolve();
+    this.#wake.resolve();
+  }
+
+  /** A link stands: what the host may have forgotten with the last one is told again. */
+  resume(): void {
+    if (this.#phase.kind !== "registered") return;
+    this.#phase = { kind: "identified" };
     this.#urgent.resolve();
     this.#wake.resolve();
   }
@@ -212,6 +191,8 @@ export class HostSession {
 
   async #register(): Promise<void> {
     await Promise.race([this.#options.ready, this.#stopped.promise]);
+    // Registering over a link tells the host at once how the plugin is reached.
+    await Promise.race([this.#options.reached(), this.#stopped.promise]);
     const access = this.#options.cell.current;
     if (access === undefined || this.#stop.signal.aborted) return;
     const { definition, baseUrl } = this.#options;

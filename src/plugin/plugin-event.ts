@@ -8,6 +8,12 @@ export type PluginEvent =
   | { readonly kind: "identified"; readonly runtimeId: string; readonly renewed: boolean }
   /** All services are registered and the health is reported. */
   | { readonly kind: "registered"; readonly runtimeId: string; readonly registrationIds: readonly string[] }
+  /** A link to the host stands: calls go over it in both directions. */
+  | { readonly kind: "link-open"; readonly runtimeId: string }
+  /** The link has ended. Calls go over HTTP until there is another. */
+  | { readonly kind: "link-lost"; readonly reason: string }
+  /** The host announced links, and none could be opened. */
+  | { readonly kind: "link-failed"; readonly error: unknown }
   /** The host cannot be reached, or does not know the plugin any more. */
   | { readonly kind: "host-lost"; readonly reason: string }
   /** Something failed and is tried again after `delayMs`. */

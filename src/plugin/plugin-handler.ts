@@ -4,7 +4,7 @@ import { guardInterceptor } from "../http/call-guard.js";
 import { connectHandler } from "../http/connect-handler.js";
 import type { ExchangeHandler, ServerExchange } from "../http/exchange.js";
 import { fetchHandler } from "../http/fetch-handler.js";
-import { nodeHandler } from "../http/node-handler.js";
+import { anyNodeHandler } from "../http/node-bridge.js";
 import { answerPlain } from "../http/request-check.js";
 import type { InFlight } from "../internal/in-flight.js";
 import { addOwnServices, type OwnServicesOptions } from "./own-services.js";
@@ -26,7 +26,8 @@ interface MountedService {
   readonly serve: ExchangeHandler;
 }
 
-const stopping = "the plugin is stopping";
+/** What callers are told who come when the plugin stops. */
+export const stopping = "the plugin is stopping";
 
 /** Answers everything on a plugin's server: its own services, and behind them what it provides. */
 export function createPluginHandler(options: PluginHandlerOptions): ExchangeHandler {
@@ -83,7 +84,9 @@ function serveService(
 ): ExchangeHandler {
   if (kind.name !== "connect") {
     const serve =
-      kind.name === "fetch" ? fetchHandler(implementation as FetchHandler) : nodeHandler(implementation as NodeHandler);
+      kind.name === "fetch"
+        ? fetchHandler(implementation as FetchHandler)
+        : anyNodeHandler(implementation as NodeHandler);
     return (exchange) => (refusing() ? answerPlain(exchange, 503, stopping) : serve(exchange));
   }
   // Refused inside Connect, so that the error is in the caller's protocol.

@@ -3,48 +3,26 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { PluginHostError } from "../errors.js";
 import type { SetRuntimeIdentityRequest } from "../gen/connectplugin/v1/identity_pb.js";
 import type { ExchangeHandler } from "../http/exchange.js";
-import type { Clock } from "../internal/clock.js";
 import { deferred } from "../internal/deferred.js";
 import { InFlight } from "../internal/in-flight.js";
-import type { BackOffOptions } from "./back-off.js";
+import type { InProcessServices } from "../model/in-process-services.js";
 import { DependencyCalls } from "./dependency-calls.js";
 import { DependencyWatch } from "./dependency-watch.js";
 import { HostAccessCell } from "./host-access.js";
-import { type HostAddress, parseHostUrl } from "./host-address.js";
-import type { HandshakeSettings } from "./host-handshake.js";
+import { parseHostUrl } from "./host-address.js";
 import { HostSession } from "./host-session.js";
+import type { InstanceOptions, StopOptions } from "./instance-options.js";
+import { linkServices } from "./link-services.js";
+import { moduleServices } from "./module-services.js";
 import { OwnHealth } from "./own-health.js";
+import type { OwnServicesOptions } from "./own-services.js";
 import { createPluginContext } from "./plugin-context.js";
-import type { PluginEvent, PluginEventListener } from "./plugin-event.js";
+import type { PluginEvent } from "./plugin-event.js";
 import { createPluginHandler } from "./plugin-handler.js";
-import type { ResolvedDefinition } from "./resolve-definition.js";
-import type { SessionTimes } from "./session-times.js";
+import { PluginLink } from "./plugin-link.js";
 
-/** How an instance runs. */
-export interface InstanceOptions {
-  readonly definition: ResolvedDefinition;
-  /** Where the plugin registers itself; undefined if a host manages it. */
-  readonly host: HostAddress | undefined;
-  /** The only host that a managed plugin talks to, whatever URL it is told. */
-  readonly onlyHost: HostAddress | undefined;
-  /** Authorities that a host's certificate may come from; undefined for those that Node trusts. */
-  readonly ca: readonly string[] | undefined;
-  readonly handshake: HandshakeSettings;
-  readonly times: SessionTimes;
-  readonly clock: Clock;
-  readonly backOff: BackOffOptions;
-  readonly onEvent: PluginEventListener;
-  /** Ends the server; resolves when no connection is left. */
-  readonly closeServer: () => Promise<void>;
-}
-
-/** How an instance stops. */
-export interface StopOptions {
-  readonly graceMs: number;
-  readonly reason: string;
-  /** Whether to take the registrations back; the host does it itself if it asked for the stop. */
-  readonly farewell: boolean;
-}
+// Calls are done or cut off by then; answers have to leave.
+const linkGraceMs = 500;
 
 // Long enough for a host near by, short enough to be gone before somebody loses patience with a signal.
 const farewellMs = 1_000;
@@ -53,6 +31,8 @@ const farewellMs = 1_000;
 export class PluginInstance {
   /** Answers everything that comes to the plugin. */
   readonly handler: ExchangeHandler;
+  /** Answers calls that come from the same process. */
+  readonly services: InProcessServices;
   readonly #options: InstanceOptions;
   readonly #health = new OwnHealth();
   readonly #cell = new HostAccessCell();
@@ -66,6 +46,7 @@ export class PluginInstance {
   readonly #calls: DependencyCalls;
   readonly #watches: ReadonlyMap<string, DependencyWatch>;
   readonly #stopListeners: (() => void | Promise<void>)[] = [];
+  readonly #link: PluginLink | undefined;
   #session: HostSession | undefined;
   #pendingIdentity: SetRuntimeIdentityRequest | undefined;
   #runtimeId: string | undefined;
@@ -88,6 +69,7 @@ export class PluginInstance {
       clock,
       identityWaitMs: definition.identityWaitMs,
       hostCallTimeoutMs: options.times.hostCallTimeoutMs,
+      inProcess: options.inProcess,
       onWait: this.#waitsForIdentity.resolve,
       suspect,
     });
@@ -97,24 +79,43 @@ export class PluginInstance {
         const onListenerError = (error: unknown): void => this.#emit({ kind: "error", error });
         // A host that removes a dependency waits for its dependants to react; those with nothing to do say so by this.
         const onLost = (): void => this.#session?.reportAgain();
-        const told = { onNews, onLost, onListenerError };
+        const whenSettled = async (): Promise<void> => this.#link?.settled();
+        const told = { onNews, onLost, onListenerError, whenSettled };
         return [
           dependency.type,
           new DependencyWatch(dependency, { cell: this.#cell, clock, backOff, suspect, ...told }),
         ] as const;
       }),
     );
-    this.handler = createPluginHandler({
+    this.services = moduleServices({
       definition,
-      health: this.#health,
-      signal: this.#stop.signal,
       inFlight: this.#inFlight,
       implementations: this.#implementations.promise,
       refusing: () => this.#refusing,
+    });
+    const implementations = this.#implementations.promise;
+    const own: OwnServicesOptions = {
+      definition,
+      health: this.#health,
+      signal: this.#stop.signal,
       onIdentity: (request) => this.#takeIdentity(request),
       onShutdown: (seconds, reason) => {
         void this.stop({ graceMs: seconds * 1_000, reason: reason || "the host asked for it", farewell: false });
       },
+    };
+    const refusing = (): boolean => this.#refusing;
+    this.handler = createPluginHandler({ ...own, inFlight: this.#inFlight, implementations, refusing });
+    if (options.link === "off") return;
+    const onError = (error: unknown): void => this.#emit({ kind: "error", error });
+    this.#link = new PluginLink({
+      cell: this.#cell,
+      clock,
+      backOff,
+      dialTimeoutMs: options.times.hostCallTimeoutMs,
+      onCall: linkServices({ ...own, provided: this.services, implementations, handler: this.handler, onError }),
+      onOpen: () => this.#session?.resume(),
+      onRefused: suspect,
+      onEvent: (event) => this.#emit(event),
     });
   }
 
@@ -174,12 +175,14 @@ export class PluginInstance {
       host,
       handshake,
       baseUrl,
+      reached: async () => (baseUrl === "" ? this.#link?.required() : this.#link?.settled()),
       ready: this.#ready,
       clock,
       backOff,
       onEvent: (event) => this.#observe(event),
     });
     this.#session.registered.then(this.#registered.resolve, this.#registered.reject);
+    void this.#link?.run();
     this.#session.start();
     for (const [type, watch] of this.#watches) {
       watch.onChange((state) => this.#emit({ kind: "dependency", type, ...state }));
@@ -213,7 +216,7 @@ export class PluginInstance {
     }
     timer.cancel();
     this.#session?.close();
-    await this.#options.closeServer();
+    await Promise.all([this.#link?.close(linkGraceMs), this.#options.closeServer()]);
     this.#emit({ kind: "stopped" });
     this.#ended.resolve();
     // After `ended`, so that who waits for both sees an orderly end first.

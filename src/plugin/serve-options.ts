@@ -19,6 +19,16 @@ export interface ServeOptions extends Partial<SessionTimes> {
   /** Path of a Unix socket, instead of host and port. */
   readonly path?: string;
   /**
+   * `never`: the plugin opens no port. It is reached over its link to the host, which has to take links; PORT in the
+   * environment is left alone. @default "always"
+   */
+  readonly listen?: "always" | "never";
+  /**
+   * `auto`: one connection carries calls in both directions if the host takes links, and plain HTTP does otherwise.
+   * `off`: plain HTTP always. @default "auto"
+   */
+  readonly link?: "auto" | "off";
+  /**
    * Where the plugin registers itself: `http://host:port`, with a path in front if the host gave one, or `unix:/path`.
    * Empty, or missing in the environment too: the plugin waits for a host to call it. @default HOST_URL
    */
@@ -52,7 +62,8 @@ export interface ServeOptions extends Partial<SessionTimes> {
 
 /** Checked options with their defaults. */
 export interface ResolvedServeOptions {
-  readonly listen: { readonly host: string; readonly port: number } | { readonly path: string };
+  readonly listen: { readonly host: string; readonly port: number } | { readonly path: string } | "never";
+  readonly link: "auto" | "off";
   readonly host: HostAddress | undefined;
   readonly ca: readonly string[] | undefined;
   readonly tls: ResolvedServerTls | undefined;
@@ -75,11 +86,16 @@ export function resolveServeOptions(given: ServeOptions): ResolvedServeOptions {
   const joinToken = env.CONNECT_PLUGIN_JOIN_TOKEN;
   const hostUrl = given.hostUrl ?? env.HOST_URL ?? "";
   const ca = authorities(given.ca, env);
-  const listen = listenTarget(given, env);
-  if (given.tls !== undefined && "path" in listen) throw invalid("tls", "is for TCP ports, and path was given");
+  const link = oneOf("link", given.link ?? "auto", ["auto", "off"]);
+  const listens = oneOf("listen", given.listen ?? "always", ["always", "never"]) === "always";
+  if (!listens) checkListensNowhere(given, hostUrl, link);
+  const listen = listens ? listenTarget(given, env) : "never";
+  if (given.tls !== undefined && typeof listen === "object" && "path" in listen)
+    throw invalid("tls", "is for TCP ports, and path was given");
   const time = (name: keyof SessionTimes): number => checkNumber(name, given[name] ?? defaultTimes[name], 1, longestMs);
   return Object.freeze({
     listen,
+    link,
     host:
       hostUrl === ""
         ? undefined
@@ -104,6 +120,21 @@ export function resolveServeOptions(given: ServeOptions): ResolvedServeOptions {
     onEvent: given.onEvent ?? (() => {}),
     clock: given.clock ?? systemClock,
   });
+}
+
+function oneOf<T extends string>(field: string, given: T, allowed: readonly T[]): T {
+  if (allowed.includes(given)) return given;
+  const names = allowed.map((name) => JSON.stringify(name)).join(" or ");
+  throw invalid(field, `must be ${names}, got ${JSON.stringify(given)}`);
+}
+
+function checkListensNowhere(given: ServeOptions, hostUrl: string, link: "auto" | "off"): void {
+  if (hostUrl === "")
+    throw invalid("listen", 'is "never", so the plugin needs a host to dial: set hostUrl or HOST_URL');
+  if (link === "off") throw invalid("listen", 'is "never", so link must not be "off": nothing else reaches the plugin');
+  for (const name of ["host", "port", "path", "tls", "baseUrl"] as const) {
+    if (given[name] !== undefined) throw invalid(name, 'cannot be given together with listen: "never"');
+  }
 }
 
 function authorities(

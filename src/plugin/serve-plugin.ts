@@ -8,7 +8,10 @@ import { type ResolvedServeOptions, resolveServeOptions, type ServeOptions } fro
 
 /** A plugin that listens on a port or a Unix socket. */
 export interface ServedPlugin {
-  /** Where the host reaches it: `http://host:port`, `https://host:port` or `unix:/path`, without a slash at the end. */
+  /**
+   * Where the host reaches it: `http://host:port`, `https://host:port` or `unix:/path`, without a slash at the end. Empty
+   * if it listens nowhere.
+   */
   readonly url: string;
   /** Assigned by the host; undefined until it has. */
   readonly runtimeId: string | undefined;
@@ -37,7 +40,7 @@ export interface ServedPlugin {
 export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions = {}): Promise<ServedPlugin> {
   if (!(plugin instanceof DefinedPlugin)) throw invalid("plugin", "must come from definePlugin");
   const resolved = resolveServeOptions(options);
-  const { host, ca, handshake, times, clock, backOff, onEvent, graceMs } = resolved;
+  const { host, link, ca, handshake, times, clock, backOff, onEvent, graceMs } = resolved;
   const server = createOnePortServer({
     handler: (exchange) => instance.handler(exchange),
     onError: (error) => onEvent({ kind: "error", error }),
@@ -46,6 +49,8 @@ export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions =
   const instance: PluginInstance = new PluginInstance({
     definition: plugin.definition,
     host,
+    inProcess: undefined,
+    link,
     onlyHost: undefined,
     ca,
     handshake,
@@ -62,13 +67,15 @@ export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions =
     instance.stop({ graceMs: given.graceMs ?? graceMs, reason: given.reason ?? "asked to", farewell: true });
   const forgetSignals = stopOnSignals(resolved, stop);
   instance.ended.then(forgetSignals, forgetSignals);
-  const listening = server.listen(resolved.listen, resolved.tls);
+  const listening = resolved.listen === "never" ? undefined : server.listen(resolved.listen, resolved.tls);
   instance.start();
-  let url: string;
+  let url = "";
   try {
-    await listening;
-    url = resolved.baseUrl ?? urlOf(server.address(), resolved.tls !== undefined);
-    onEvent({ kind: "listening", url });
+    if (listening !== undefined) {
+      await listening;
+      url = resolved.baseUrl ?? urlOf(server.address(), resolved.tls !== undefined);
+      onEvent({ kind: "listening", url });
+    }
     instance.open(url);
     const started = host === undefined ? instance.ready : untilRegistered(instance, resolved);
     await Promise.race([started, instance.ended]);

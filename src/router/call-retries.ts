@@ -40,6 +40,7 @@ export class CallRetries {
   constructor(
     readonly context: ForwardContext,
     readonly target: RouteTarget,
+    readonly upgrade = false,
   ) {}
 
   after(failure: UpstreamFailure, decision: Forward): NextTry {
@@ -63,7 +64,8 @@ export class CallRetries {
   }
 
   #decide({ caller }: Forward, exclude: ReadonlySet<RuntimeId> | undefined): Decision {
-    const request = { target: this.target, caller, contentLength: undefined, retry: { exclude } };
+    const { target, upgrade } = this;
+    const request = { target, caller, contentLength: undefined, retry: { exclude }, upgrade };
     return decide(request, this.context.view, this.context.decideOptions);
   }
 

@@ -51,8 +51,8 @@ export interface DecideOptions {
   readonly maxBodyBytes: number;
   readonly maxInFlightPerProvider: number;
   readonly retryAfterMs: number;
-  /** The path in an address, without a trailing slash. */
-  basePathOf(provider: RouteProvider): string;
+  /** What goes in front of paths on a provider, without a trailing slash. Nothing over a link, where `upgrade`s never go. */
+  basePathOf(provider: RouteProvider, upgrade: boolean): string;
 }
 
 /** One call to decide on. */
@@ -65,6 +65,8 @@ export interface DecideRequest {
   readonly retry?: { readonly exclude: ReadonlySet<RuntimeId> | undefined };
   /** Whether the call was decided on before, and waited: its rate is not taken twice. @default false */
   readonly waited?: boolean;
+  /** Whether the call is to become a connection of its own, such as WebSocket. @default false */
+  readonly upgrade?: boolean;
 }
 
 const refuse = (
@@ -104,6 +106,9 @@ function unavailability({ plugin, lastResort }: RouteProvider, pinned: boolean):
     return `${plugin.runtimeId} is ${health.state}${because(health.reason)}`;
   }
   if (plugin.address.kind === "external") return `${plugin.runtimeId} has no base_url, so no call can reach it`;
+  if (plugin.address.kind === "link" && !plugin.address.isOpen) {
+    return `${plugin.runtimeId} is reached over its link, which is broken until it has dialled again`;
+  }
   return undefined;
 }
 
@@ -156,7 +161,11 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
   const provider = lookup.kind === "found" ? lookup.provider : undefined;
   let where: { readonly registration: Registration; readonly path: string } | undefined;
   if (provider !== undefined) {
-    const joined = upstreamPath(provider.registrations, options.basePathOf(provider), target.rest);
+    const joined = upstreamPath(
+      provider.registrations,
+      options.basePathOf(provider, request.upgrade === true),
+      target.rest,
+    );
     if (typeof joined === "string") return refuse("invalid_argument", 400, joined, provider);
     where = joined;
     const forbidden = view.refusal(caller, provider, target.serviceType, where.path);
@@ -169,6 +178,9 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
   const unavailable = unavailability(provider, pinned);
   if (unavailable !== undefined) {
     return refuse("unavailable", 503, unavailable, provider, provider.retryAfterMs ?? options.retryAfterMs);
+  }
+  if (request.upgrade === true && provider.plugin.address.kind === "link") {
+    return refuse("unimplemented", 501, `${provider.plugin.runtimeId} ${noUpgrades}`, provider);
   }
   // A call that is tried again may be counted there already.
   const full = fullness(provider, options.maxInFlightPerProvider + (request.retry === undefined ? 0 : 1));
@@ -192,6 +204,8 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
     pinned,
   };
 }
+
+const noUpgrades = "is reached over its link only, which carries no upgrades such as WebSocket; give it a base_url";
 
 const tooManyCalls = "the caller makes more calls than it may";
 

@@ -1,7 +1,7 @@
 import type { ExchangeEnd, FieldList, ServerExchange } from "../http/exchange.js";
 import type { Timer } from "../internal/clock.js";
 import type { InFlightEntry } from "../internal/in-flight.js";
-import type { CallEvent, CallProtocol } from "../model/call-event.js";
+import type { CallEvent } from "../model/call-event.js";
 import { AnswerRelay } from "./answer-relay.js";
 import type { CallAccount } from "./call-account.js";
 import { CallRetries } from "./call-retries.js";
@@ -15,7 +15,8 @@ import { isRepeatable } from "./repeatable.js";
 import { type RelayWatcher, RequestRelay } from "./request-relay.js";
 import { responseFields } from "./response-headers.js";
 import type { TimeoutEntry, TimeoutPlace } from "./timeout-queue.js";
-import type { UpstreamCall, UpstreamEvents, UpstreamFailure } from "./upstream.js";
+import type { Upstream, UpstreamCall, UpstreamEvents, UpstreamFailure } from "./upstream.js";
+import { LinkUpstream } from "./upstream-link.js";
 import { upstreamRequest } from "./upstream-request.js";
 
 /**
@@ -50,15 +51,14 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     if (!exchange.bodyless) this.#relay = new RequestRelay(exchange, context.options.replayMaxBytes, this);
   }
 
-  get #protocol(): CallProtocol {
-    return this.account.protocol;
-  }
-
   /** Whether the call may need both directions at once, which most providers serve over HTTP/2 only. */
   get #wantsHttp2(): boolean {
     const { httpVersion, connection } = this.exchange.head;
     if (httpVersion === "2") return true;
-    return connection.transport === "memory" && (this.#protocol === "connect-stream" || this.#protocol === "grpc");
+    return (
+      connection.transport === "memory" &&
+      (this.account.protocol === "connect-stream" || this.account.protocol === "grpc")
+    );
   }
 
   begin(): void {
@@ -76,7 +76,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
         },
       );
     }
-    const deadlineMs = callerDeadlineMs(this.#protocol, this.exchange.head);
+    const deadlineMs = callerDeadlineMs(this.account.protocol, this.exchange.head);
     if (deadlineMs !== undefined) {
       // The call may have waited for its turn.
       this.#deadline = clock.after(deadlineMs - this.account.elapsedMs(), () => {
@@ -112,9 +112,10 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
 
   #dial(): void {
     const { plugin } = this.#decision.provider;
+    const link = this.context.links.sessionOf(plugin.runtimeId);
+    if (link !== undefined) return this.#start(new LinkUpstream(link), "h2");
     const pool = this.context.connections.poolOf(plugin);
-    const isGrpc = this.#protocol === "grpc";
-    const protocol = pool?.protocolFor(this.#wantsHttp2, isGrpc) ?? "none";
+    const protocol = pool?.protocolFor(this.#wantsHttp2, this.account.protocol === "grpc") ?? "none";
     if (pool === undefined || protocol === "none") {
       const reason = `${plugin.runtimeId} speaks HTTP/1.1 only, and gRPC needs HTTP/2`;
       this.#fail(failureOf("unimplemented", 501, reason), "refused");
@@ -124,14 +125,16 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
         if (failure === undefined) this.#dial();
         else this.broken(failure);
       });
-    } else {
-      if (this.#relay === undefined) this.context.headTimeouts.add(this);
-      const request = upstreamRequest(this.context, this.exchange, this.#decision, this.account, protocol);
-      const call = pool.upstream(protocol).start(request, this);
-      // The call may have begun, and even have failed, from within.
-      if (this.#state !== "over") this.#call = call;
-      else call.cancel();
-    }
+    } else this.#start(pool.upstream(protocol), protocol);
+  }
+
+  #start(upstream: Pick<Upstream, "start">, protocol: "h1" | "h2"): void {
+    if (this.#relay === undefined) this.context.headTimeouts.add(this);
+    const request = upstreamRequest(this.context, this.exchange, this.#decision, this.account, protocol);
+    const call = upstream.start(request, this);
+    // The call may have begun, and even have failed, from within.
+    if (this.#state !== "over") this.#call = call;
+    else call.cancel();
   }
 
   ready(call: UpstreamCall): void {
@@ -218,7 +221,6 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
   /** Called for a call that has certainly not reached its provider, or may reach it twice, with its whole request at hand. */
   #tryAgain(failure: UpstreamFailure): void {
     const { plugin } = this.#decision.provider;
-    const { runtimeId } = plugin;
     this.#state = "dialing";
     this.#relay?.detach();
     this.context.headTimeouts.delete(this);
@@ -227,14 +229,14 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     const next = this.#retries.after(failure, this.#decision);
     switch (next.kind) {
       case "elsewhere":
-        if (next.providerFailed) this.context.traffic.failed(runtimeId, failure.message);
+        if (next.providerFailed) this.context.traffic.failed(plugin.runtimeId, failure.message);
         this.#moveTo(next.decision);
         return;
       case "later":
         this.#redial = this.context.clock.after(next.delayMs, () => this.#tryNow(next.decide()));
         return;
       case "give-up":
-        this.#failProvider(`${runtimeId} cannot be reached: ${failure.message}`, 502);
+        this.#failProvider(`${plugin.runtimeId} cannot be reached: ${failure.message}`, 502);
     }
   }
 
@@ -268,7 +270,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     this.#leave(true);
     if (this.exchange.ended !== undefined) return;
     if (this.exchange.responded) this.#answer.break(failure);
-    else this.account.status = sendError(this.exchange, this.#protocol, failure);
+    else this.account.status = sendError(this.exchange, this.account.protocol, failure);
   }
 
   /** The provider is done with this call, or we are done with the provider. */
@@ -278,11 +280,10 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     this.#redial?.cancel();
     this.#idle?.stop();
     this.context.headTimeouts.delete(this);
-    const unsent = this.#relay?.ended === false;
     this.#relay?.stop();
-    const call = this.#call;
     // What an answered provider has not taken of the request it will not get any more.
-    if (call !== undefined && (cancel || unsent || !call.sent)) call.cancel(this.#isLate);
+    const unsent = this.#relay?.ended === false || this.#call?.sent === false;
+    if (cancel || unsent) this.#call?.cancel(this.#isLate);
     this.#decision.provider.inFlight.leave(this);
   }
 

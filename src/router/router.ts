@@ -2,6 +2,8 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ConnectionInfo, FieldList, RequestHead, ServerExchange } from "../http/exchange.js";
 import { type Clock, systemClock } from "../internal/clock.js";
+import { type InProcessRoute, ticketField } from "../link/in-process-route.js";
+import type { LinkStream, LinkStreamHandler } from "../link/link-stream.js";
 import type { PluginAddress } from "../model/address.js";
 import type { CallEvent } from "../model/call-event.js";
 import type { RuntimeId } from "../model/catalog.js";
@@ -17,13 +19,17 @@ import {
   type Forward,
   type Refuse,
 } from "./decide.js";
+import { DecidedCalls, type KeptDecision } from "./decided-calls.js";
 import { ForwardedCall } from "./forward.js";
 import type { ForwardContext } from "./forward-context.js";
+import { type InProcessRouteParts, RoutedInProcess } from "./in-process-routes.js";
+import { type LinkCaller, LinkCalls } from "./link-calls.js";
 import { type RouterOptions, resolveRouterOptions } from "./options.js";
 import { type BadPath, isServicePath, parseTarget, type RouteTarget, targetOf } from "./path.js";
 import { detectProtocol } from "./protocol.js";
 import type { CallFailure } from "./protocol-error.js";
 import { ProviderConnections } from "./provider-connections.js";
+import { noLinks, type ProviderLinks } from "./provider-links.js";
 import { ProviderQueue } from "./provider-queue.js";
 import { QueuedCall } from "./queued-call.js";
 import { refuseCall } from "./refuse-call.js";
@@ -36,10 +42,14 @@ import { forwardUpgrade, upgradeHead } from "./upgrade.js";
 export interface ServiceRouterParts {
   readonly view: RouterView;
   readonly traffic: TrafficObserver;
+  /** @default no plugin has one */
+  readonly links?: ProviderLinks;
   readonly options?: RouterOptions;
   readonly clock?: Clock;
   /** Called once for each call when it is over. Must not throw. @default nobody is told */
   readonly onCall?: (event: CallEvent) => void;
+  /** Whether `onCall` does anything now, so that it can be spared a call. @default true */
+  readonly isHeard?: () => boolean;
 }
 
 /**
@@ -49,19 +59,25 @@ export interface ServiceRouterParts {
 export class ServiceRouter {
   readonly #context: ForwardContext;
   readonly #queue: ProviderQueue;
+  readonly #decided = new DecidedCalls();
+  readonly #isHeard: () => boolean;
+  readonly #linkCalls: LinkCalls;
 
   /** @throws PluginHostError `INVALID_ARGUMENT` that names the option */
   constructor(parts: ServiceRouterParts) {
     const clock = parts.clock ?? systemClock;
     const options = resolveRouterOptions(parts.options);
     const connections = new ProviderConnections(clock, options);
+    const links = parts.links ?? noLinks;
     this.#queue = new ProviderQueue({ ...options, clock });
+    this.#isHeard = parts.isHeard ?? (() => parts.onCall !== undefined);
     const decideOptions: DecideOptions = {
       full: this.#queue.full,
       maxBodyBytes: options.maxBodyBytes,
       maxInFlightPerProvider: options.maxInFlightPerProvider,
       retryAfterMs: options.retryAfterMs,
-      basePathOf: (provider) => connections.basePathOf(provider.plugin),
+      basePathOf: ({ plugin }, upgrade) =>
+        !upgrade && links.sessionOf(plugin.runtimeId) !== undefined ? "" : connections.basePathOf(plugin),
     };
     this.#context = {
       view: parts.view,
@@ -70,11 +86,13 @@ export class ServiceRouter {
       options,
       decideOptions,
       connections,
+      links,
       headTimeouts: new TimeoutQueue(clock, options.headersTimeoutMs),
       idleStreams: Number.isFinite(options.idleStreamMs) ? new TimeoutQueue(clock, options.idleStreamMs) : undefined,
       traceIds: new TraceIds(),
       onCall: parts.onCall ?? (() => {}),
     };
+    this.#linkCalls = new LinkCalls(this.#context, this.#queue, this.#isHeard);
   }
 
   /** Whether a request is for the router: by a path `/services/…`, or by the header `X-Plugin-Target`. */
@@ -129,6 +147,20 @@ export class ServiceRouter {
     // Whoever answers reads the body itself; what was announced is what is known of it.
     account.requestBytes = Number.isSafeInteger(length) ? length : 0;
     return new AccountedExchange(exchange, restAndQuery, fields, account, () => context.onCall(account.event()));
+  }
+
+  /**
+   * The way of a caller in this process to the providers of a type. Calls to a provider in the same process go straight to
+   * its code, by the same rules as those that come as requests.
+   */
+  inProcess(route: Pick<InProcessRouteParts, "caller" | "serviceType" | "idOrAny" | "pathForm">): InProcessRoute {
+    const context = { forward: this.#context, isHeard: this.#isHeard };
+    return new RoutedInProcess({ context, queue: this.#queue, decided: this.#decided, ...route });
+  }
+
+  /** Takes a call of messages to `/services/…` that came over a link, by the same rules, and answers it in every case. */
+  takeLinkCall(stream: LinkStream, by: LinkCaller): LinkStreamHandler {
+    return this.#linkCalls.take(stream, by);
   }
 
   /** Answers a call that goes nowhere, and tells of it. */
@@ -189,7 +221,8 @@ export class ServiceRouter {
     const account = new CallAccount(exchange.head, caller, detectProtocol(exchange.head), context.clock);
     const length = exchange.head.header("content-length");
     const request = { target, caller, contentLength: length === undefined ? undefined : Number(length) };
-    const decision = decide(request, context.view, context.decideOptions);
+    const kept = this.#keptFor(exchange);
+    const decision = kept?.decision ?? decide(request, context.view, context.decideOptions);
     if (target.kind === "target") account.serviceType = target.serviceType;
     if (decision.kind === "refuse" || target.kind === "bad-path") {
       const refusal = decision as Refuse;
@@ -198,6 +231,14 @@ export class ServiceRouter {
       return;
     }
     this.#forward(exchange, account, target, decision);
+    kept?.release();
+  }
+
+  /** What was decided already on a call that was on its way within this process. */
+  #keptFor({ head }: ServerExchange): KeptDecision | undefined {
+    if (head.connection.transport !== "memory") return undefined;
+    const ticket = head.header(ticketField);
+    return ticket === undefined ? undefined : this.#decided.take(ticket);
   }
 
   /** An answer may end the trial of a provider that others wait for. */

@@ -54,6 +54,7 @@ export function targetAddress(address: PluginAddress, tls?: ConnectionOptions): 
     case "module":
       // Connections in memory carry HTTP/1.1, which there is good for everything: see `OnePortServer.accept`.
       return { ...local, socketPath: undefined, connect: address.connect, protocols: ["h1"] };
+    case "link":
     case "external":
       return undefined;
   }

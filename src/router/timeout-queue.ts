@@ -10,7 +10,8 @@ export interface TimeoutEntry {
 
 /** A place in a {@link TimeoutQueue}. */
 export interface TimeoutPlace {
-  readonly entry: TimeoutEntry | undefined;
+  /** Undefined once the entry has left. */
+  entry: TimeoutEntry | undefined;
   dueAt: number;
   previous: TimeoutPlace;
   next: TimeoutPlace;
@@ -55,6 +56,10 @@ export class TimeoutQueue {
     entry.timeoutPlace = undefined;
     place.previous.next = place.next;
     place.next.previous = place.previous;
+    // A place that a collection found too old to look at soon would otherwise keep all that came after it.
+    place.entry = undefined;
+    place.previous = place;
+    place.next = place;
   }
 
   /** Forgets all waits. */
@@ -75,8 +80,9 @@ export class TimeoutQueue {
         this.#timer ??= this.#clock.after(place.dueAt - now, this.#fire);
         return;
       }
-      this.delete(place.entry);
-      place.entry.onTimeout();
+      const { entry } = place;
+      this.delete(entry);
+      entry.onTimeout();
     }
   };
 }

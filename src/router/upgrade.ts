@@ -139,7 +139,8 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
   decide(): Decision {
     const { target, caller } = this.#call;
     const { view, decideOptions } = this.#context;
-    return decide({ target, caller, contentLength: undefined, waited: this.#waited }, view, decideOptions);
+    const request = { target, caller, contentLength: undefined, waited: this.#waited, upgrade: true };
+    return decide(request, view, decideOptions);
   }
 
   forward(decision: Forward): void {
@@ -194,7 +195,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
   /** A connection to the provider, or to another one; undefined if the call is over before there is one. */
   async #connect(): Promise<Duplex | undefined> {
     const { target } = this.#call;
-    const retries = target.kind === "target" ? new CallRetries(this.#context, target) : undefined;
+    const retries = target.kind === "target" ? new CallRetries(this.#context, target, true) : undefined;
     for (;;) {
       const decision = this.#decision as Forward;
       const dialled = await this.#dial(decision);

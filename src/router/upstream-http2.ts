@@ -202,6 +202,7 @@ class Http2Call implements UpstreamCall {
   }
 
   end(trailers: FieldList): void {
+    if (this.#over) return;
     this.#requestTrailers = trailers;
     this.#stream?.end();
   }

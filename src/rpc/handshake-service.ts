@@ -2,7 +2,6 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { PluginHostError } from "../errors.js";
 import type { HandshakeService } from "../gen/connectplugin/v1/handshake_pb.js";
 import type { ConnectionInfo } from "../http/exchange.js";
-import { hostFeatures } from "../link/host-features.js";
 import { checkName, shown } from "../model/limits.js";
 import type { Principal } from "../model/principal.js";
 import { callerOf } from "./caller.js";
@@ -17,6 +16,8 @@ export interface HandshakePort {
   readonly serverVersion: string;
   /** What the host itself offers. */
   capabilities(): readonly { readonly type: string; readonly version: string }[];
+  /** What the host can do beyond the first protocol, for who is at the other end of the connection. */
+  features(connection: ConnectionInfo): readonly string[];
   /** Undefined if the principal may get an identity, otherwise why not. */
   admissionRefusal(principal: Principal, connection: ConnectionInfo): string | undefined;
   /** A new identity. */
@@ -53,7 +54,7 @@ export const handshakeRpc = (port: HandshakePort): ServiceImpl<typeof HandshakeS
       hostCapabilities: port
         .capabilities()
         .map(({ type, version }) => ({ type, version, endpoint: `/capabilities/${type}` })),
-      hostFeatures: Object.values(hostFeatures),
+      hostFeatures: [...port.features(connection)],
     };
     if (request.selfId === "") return answer;
     // Spaces become dashes in the runtime id (wire contract, Identity).

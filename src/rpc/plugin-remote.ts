@@ -2,36 +2,28 @@ import http from "node:http";
 import https from "node:https";
 import net from "node:net";
 import type { ConnectionOptions } from "node:tls";
-import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-node";
 import { PluginHostError } from "../errors.js";
-import { PluginControl } from "../gen/connectplugin/v1/control_pb.js";
-import { HandshakeService } from "../gen/connectplugin/v1/handshake_pb.js";
-import { PluginIdentity } from "../gen/connectplugin/v1/identity_pb.js";
 import type { PluginRemote } from "../lifecycle/plugin-remote.js";
-import { hostFeatures } from "../link/host-features.js";
 import type { PluginAddress } from "../model/address.js";
 import { shown } from "../model/limits.js";
-import { tlsTrouble } from "../router/dial-failure.js";
 import { isHealthPath } from "./health-path.js";
 import { jsonTransport } from "./json-transport.js";
+import {
+  type Ask,
+  type Clients,
+  clientsOver,
+  explain,
+  pluginCalls,
+  type RemoteOptions,
+  unreachable,
+} from "./plugin-calls.js";
 import { speaksHttp2Only } from "./speaks-http2-only.js";
-import { fromPluginInfo, servicesOfHandshake } from "./wire-declaration.js";
-import { fromWireHealth } from "./wire-health.js";
-
-/** What the host says of itself when it handshakes with a plugin. */
-export interface RemoteOptions {
-  readonly magicCookieKey: string;
-  readonly magicCookieValue: string;
-  readonly appProtocolVersion: number;
-  /** For plugins over `https:`: authorities, the host's own certificate. @default Node's */
-  readonly tls?: ConnectionOptions;
-}
 
 /** Largest answer that a plugin may give about itself. */
 const maxAnswerBytes = 4 * 1024 * 1024;
 
-type Reachable = Exclude<PluginAddress, { kind: "external" }>;
+/** An address that the host can dial. */
+export type Reachable = Exclude<PluginAddress, { kind: "external" | "link" }>;
 
 /**
  * Speaks to a plugin as the wire contract asks: Connect, JSON, HTTP/1.1, so that a plugin needs no more than an HTTP server
@@ -41,8 +33,10 @@ export function openPluginRemote(address: Reachable, options: RemoteOptions): Pl
   const base = address.kind === "http" ? address.url : "http://plugin.invalid";
   const request = requestOptions(address, options.tls);
   const overHttp1 = () => clientsOver(jsonTransport({ baseUrl: base, request, readMaxBytes: maxAnswerBytes }));
-  const overHttp2 = () =>
-    clientsOver(
+  const overHttp2 = async () => {
+    // Few plugins speak HTTP/2 alone.
+    const { createConnectTransport } = await import("@connectrpc/connect-node");
+    return clientsOver(
       createConnectTransport({
         httpVersion: "2",
         baseUrl: base,
@@ -52,70 +46,37 @@ export function openPluginRemote(address: Reachable, options: RemoteOptions): Pl
         nodeOptions: sessionOptions(address, options.tls),
       }),
     );
-  let clients = needsHttp2(address) ? overHttp2() : overHttp1();
+  };
+  let isHttp2 = needsHttp2(address);
+  let http1: Clients | undefined;
+  let http2: Promise<Clients> | undefined;
+  const clients = (): Clients | Promise<Clients> => {
+    if (isHttp2) http2 ??= overHttp2();
+    else http1 ??= overHttp1();
+    return http2 ?? (http1 as Clients);
+  };
   const where = address.kind === "http" ? address.url : address.kind === "unix" ? `unix:${address.path}` : address.id;
   // Over TLS it is found out, once, which protocol to ask in; elsewhere HTTP/1.1 it is, unless the plugin says otherwise.
   let isAgreed = address.kind !== "http" || !address.url.startsWith("https:") || address.protocols !== undefined;
   const agree = async (signal: AbortSignal): Promise<void> => {
-    if (!isAgreed && (await speaksHttp2Only(address, options.tls ?? {}, signal))) clients = overHttp2();
+    if (!isAgreed && (await speaksHttp2Only(address, options.tls ?? {}, signal))) isHttp2 = true;
     isAgreed = true;
   };
-  const ask = async <T>(
-    what: string,
-    signal: AbortSignal,
-    call: (clients: Clients) => Promise<T>,
-  ): Promise<T | "unimplemented"> => {
+  const ask: Ask = async (what, signal, call) => {
     try {
       await agree(signal);
-      return await call(clients);
+      return await call(await clients());
     } catch (error) {
       return explain(error, what, where);
     }
   };
   return {
-    getPluginInfo: (signal) =>
-      ask("GetPluginInfo", signal, async ({ identity }) =>
-        fromPluginInfo(await identity.getPluginInfo({}, { signal })),
-      ),
-    handshake: (signal) =>
-      ask("Handshake", signal, async ({ handshakes }) => {
-        const { magicCookieKey, magicCookieValue, appProtocolVersion } = options;
-        const hello = { magicCookieKey, magicCookieValue, appProtocolVersion, coreProtocolVersion: 1 };
-        return servicesOfHandshake(await handshakes.handshake(hello, { signal }));
-      }),
-    setRuntimeIdentity: ({ runtimeId, token, hostUrl }, signal) =>
-      ask("SetRuntimeIdentity", signal, async ({ identity }) => {
-        const given = { runtimeId, runtimeToken: token, hostUrl, hostFeatures: Object.values(hostFeatures) };
-        return (await identity.setRuntimeIdentity(given, { signal })).acknowledged ? "accepted" : "refused";
-      }),
-    getHealth: (signal) =>
-      ask("GetHealth", signal, async ({ control }) => {
-        const { state, reason, unavailableDependencies } = await control.getHealth({}, { signal });
-        return { verdict: fromWireHealth(state), reason, unavailableDependencies };
-      }),
-    shutdown: (graceMs, reason, signal) =>
-      ask("Shutdown", signal, async ({ control }) => {
-        const gracePeriodSeconds = Math.max(1, Math.ceil(graceMs / 1000));
-        const answer = await control.shutdown({ gracePeriodSeconds, reason }, { signal });
-        return answer.acknowledged ? "acknowledged" : "refused";
-      }),
+    ...pluginCalls(ask, options),
     connect: (signal) => connectOnly(address, where, signal),
     getStatus: (path, signal) => getStatus(base, path, { ...request, signal }, where),
     close: () => {},
   };
 }
-
-interface Clients {
-  readonly identity: Client<typeof PluginIdentity>;
-  readonly control: Client<typeof PluginControl>;
-  readonly handshakes: Client<typeof HandshakeService>;
-}
-
-const clientsOver = (transport: Transport): Clients => ({
-  identity: createClient(PluginIdentity, transport),
-  control: createClient(PluginControl, transport),
-  handshakes: createClient(HandshakeService, transport),
-});
 
 /** Whether the plugin has said that it does not speak HTTP/1.1. */
 const needsHttp2 = (address: Reachable): boolean =>
@@ -187,31 +148,3 @@ const portOf = (url: string): number => {
   const { port, protocol } = new URL(url);
   return port === "" ? (protocol === "https:" ? 443 : 80) : Number(port);
 };
-
-function unreachable(cause: unknown, what: string, where: string): PluginHostError {
-  const why = cause instanceof Error ? (tlsTrouble(cause) ?? cause.message) : String(cause);
-  return new PluginHostError("PLUGIN_UNREACHABLE", `${what} at ${where} failed: ${why}`, { cause });
-}
-
-/** `"unimplemented"` if the plugin does not have the procedure; throws for every other failure. */
-function explain(error: unknown, what: string, where: string): "unimplemented" {
-  if (error instanceof PluginHostError) throw error;
-  const connectError = ConnectError.from(error);
-  const code = systemCode(connectError.cause) ?? systemCode(error);
-  // Something answers that is no HTTP/1.1 server, such as one for gRPC only.
-  if (code?.startsWith("HPE_")) return "unimplemented";
-  if (code !== undefined && code !== "ABORT_ERR") throw unreachable(connectError.cause ?? error, what, where);
-  if (connectError.code === Code.Unimplemented) return "unimplemented";
-  // A server that does not know the path or the method answers with whatever status it likes, in no protocol of ours.
-  if (connectError.code === Code.Unknown && /^(HTTP \d|unsupported content type)/.test(connectError.rawMessage)) {
-    return "unimplemented";
-  }
-  if (connectError.code === Code.Canceled) throw connectError;
-  if (connectError.code === Code.Unavailable) throw unreachable(error, what, where);
-  throw new PluginHostError("PLUGIN_PROTOCOL", `${what} at ${where} failed: ${connectError.message}`, { cause: error });
-}
-
-function systemCode(error: unknown): string | undefined {
-  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
-  return typeof error.code === "string" ? error.code : undefined;
-}

@@ -10,6 +10,8 @@
 // tls         callers and the reference server over TLS
 // sdk-server  the suite's service written in JavaScript on the plugin SDK's own Connect server
 // sdk-server-ordinary  the same without the direct path for unary calls and streams of answers
+// link        each call goes on from one plugin of the SDK to another, both without ports, over links
+// link-http   the suite's service at the other end of a link that carries HTTP exchanges as they are, exposed at `/`
 // in-process  each call goes on from one plugin in the host's process to another, without a connection
 //
 // Without a mode it runs `router` and `sdk-server`, and on Node 20 the others of the host, too. The last line is `N passed, N failed`. It needs Go 1.24 or later. The suite is built
@@ -70,6 +72,19 @@ const modes = {
     cases: 1_900,
     server: () => [process.execPath, join(here, "sdk-server.mjs"), "ordinary"],
     takesDirectPath: false,
+  },
+  link: {
+    features: { ...features, supportsHalfDuplexBidiOverHttp1: false },
+    cases: 1_900,
+    server: () => [process.execPath, join(here, "link-server.mjs")],
+    takesDirectPath: true,
+  },
+  "link-http": {
+    // A link carries both directions at once whatever the caller's HTTP is, so that these work, too.
+    features,
+    cases: 1_990,
+    server: () => [process.execPath, join(here, "link-http-server.mjs")],
+    takesDirectPath: true,
   },
   "in-process": {
     features: { ...features, supportsHalfDuplexBidiOverHttp1: false },

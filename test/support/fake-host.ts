@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { DescService, MessageShape } from "@bufbuild/protobuf";
-import { Code, ConnectError, createClient, type HandlerContext } from "@connectrpc/connect";
+import { Code, ConnectError, type ConnectRouter, createClient, type HandlerContext } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { HandshakeService } from "../../src/gen/connectplugin/v1/handshake_pb.js";
 import { PluginIdentity } from "../../src/gen/connectplugin/v1/identity_pb.js";
@@ -15,10 +15,18 @@ import { connectHandler } from "../../src/http/connect-handler.js";
 import type { ExchangeHandler, ServerExchange } from "../../src/http/exchange.js";
 import { connectInMemory } from "../../src/http/memory-connection.js";
 import { mountedExchange } from "../../src/http/mounted-exchange.js";
-import { createOnePortServer } from "../../src/http/one-port-server.js";
+import { createOnePortServer, type OnePortServerOptions } from "../../src/http/one-port-server.js";
+import { systemClock } from "../../src/internal/clock.js";
 import { LatestChannel } from "../../src/internal/latest-channel.js";
-import { hostFeatures } from "../../src/link/host-features.js";
+import { forwardCall } from "../../src/link/forward-call.js";
+import { closeCode } from "../../src/link/frame.js";
+import { hostFeatures, linkFeature } from "../../src/link/host-features.js";
 import type { HostedModule, RunningModule } from "../../src/link/hosted-module.js";
+import { acceptLink } from "../../src/link/link-opening.js";
+import { LinkSession } from "../../src/link/link-session.js";
+import type { LinkStream, LinkStreamHandler } from "../../src/link/link-stream.js";
+import { routerMethods } from "../../src/link/router-methods.js";
+import { serveLinkCalls } from "../../src/link/serve-link-calls.js";
 import { forwardExchange } from "./forward-exchange.js";
 
 /** One call that came to the host, before it was answered. */
@@ -30,6 +38,8 @@ export interface RecordedCall {
   readonly runtimeId: string | undefined;
   readonly authorization: string | undefined;
   readonly contentLength?: string | undefined;
+  /** Whether it came over a link. */
+  readonly overLink?: boolean;
   /** The request's message; undefined for routed calls. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into messages of all kinds
   readonly message: any;
@@ -41,6 +51,10 @@ export interface FakeHostOptions {
   readonly cookieValue?: string;
   /** A join token without which there is no identity. */
   readonly joinToken?: string;
+  /** Takes links; `refuse` answers those who dial with this status, though links are announced. */
+  readonly links?: true | { readonly refuse: number };
+  /** Does not record routed calls over links, of which there may be many. */
+  readonly forgetsCalls?: boolean;
 }
 
 interface Registration {
@@ -72,6 +86,10 @@ export class FakeHost implements AsyncDisposable {
   readonly #directory: string;
   readonly #watchers = new Set<Watcher>();
   readonly #waiting = new Set<() => void>();
+  /** Ends of links, by runtime id. */
+  readonly links = new Map<string, LinkSession>();
+  /** Of each link that was dialled. */
+  readonly dialled: { readonly target: string; readonly runtimeId: string }[] = [];
   #nextId = 0;
   #open: { server: ReturnType<typeof createOnePortServer>; http1: http.Server | undefined } | undefined;
 
@@ -101,7 +119,7 @@ export class FakeHost implements AsyncDisposable {
 
   async listen(): Promise<void> {
     const handler = this.#handler();
-    const server = createOnePortServer({ handler });
+    const server = createOnePortServer({ handler, ...this.#upgrades() });
     let http1: http.Server | undefined;
     const path = join(this.#directory, "host.sock");
     if (this.#options.goLike === true) {
@@ -115,7 +133,7 @@ export class FakeHost implements AsyncDisposable {
 
   /** Listens on a TCP port instead. */
   async listenTcp(): Promise<string> {
-    const server = createOnePortServer({ handler: this.#handler() });
+    const server = createOnePortServer({ handler: this.#handler(), ...this.#upgrades() });
     await server.listen({ port: 0 });
     this.#open = { server, http1: undefined };
     this.tcpUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -139,7 +157,95 @@ export class FakeHost implements AsyncDisposable {
     this.#open = undefined;
     open?.http1?.closeAllConnections();
     await new Promise<void>((resolve) => (open?.http1 === undefined ? resolve() : open.http1.close(() => resolve())));
+    for (const session of this.links.values()) session.close("killed", closeCode.internal);
     await open?.server.close({ graceMs: 0 });
+  }
+
+  #upgrades(): Partial<OnePortServerOptions> {
+    const { links } = this.#options;
+    if (links === undefined) return {};
+    const services = routerMethods((router) => this.#routes(router, ""));
+    const find = (path: string) => services.get(path);
+    const take = serveLinkCalls({
+      services: { find },
+      ready: () => undefined,
+      isHttpOnly: () => false,
+      exchange: () => {},
+      onError: () => {},
+    });
+    return {
+      onUpgrade: (request, socket, head) => {
+        const runtimeId = String(request.headers["x-plugin-runtime-id"]);
+        const token = request.headers.authorization?.replace("Bearer ", "");
+        this.dialled.push({ target: request.url ?? "", runtimeId });
+        setImmediate(() => this.#happened());
+        const status = links !== true ? links.refuse : this.identities.get(runtimeId) === token ? undefined : 401;
+        if (status !== undefined) {
+          return void socket.end(`HTTP/1.1 ${status} No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
+        }
+        void acceptLink(request, socket, head).then((transport) => {
+          const session: LinkSession = new LinkSession(transport, {
+            role: "acceptor",
+            clock: systemClock,
+            onCall: (stream) => this.#linkCall(stream, runtimeId, token ?? "", take),
+            onReady: () => {
+              const before = this.links.get(runtimeId);
+              if (before?.state === "open") before.close("another", closeCode.replaced);
+              this.links.set(runtimeId, session);
+              this.#happened();
+            },
+            onClose: () => {
+              if (this.links.get(runtimeId) === session) this.links.delete(runtimeId);
+              this.#happened();
+            },
+          });
+        });
+      },
+    };
+  }
+
+  #linkCall(
+    stream: LinkStream,
+    runtimeId: string,
+    token: string,
+    take: (stream: LinkStream) => LinkStreamHandler,
+  ): LinkStreamHandler {
+    const { path, fields } = stream.head;
+    if (!path.startsWith("/services/")) {
+      const identity = ["x-plugin-runtime-id", runtimeId, "authorization", `Bearer ${token}`, "x-over-link", "1"];
+      Object.assign(stream, { head: { ...stream.head, fields: [...fields, ...identity] } });
+      return take(stream);
+    }
+    if (this.#options.forgetsCalls !== true) {
+      this.calls.push({
+        name: path,
+        path,
+        httpVersion: "",
+        runtimeId,
+        authorization: undefined,
+        message: undefined,
+        overLink: true,
+      });
+      setImmediate(() => this.#happened());
+    }
+    const [, , type = "", id = "", ...rest] = path.split("/");
+    const provider = [...this.registrations.values()].find(
+      (registration) => registration.type === type && (id === "any" || registration.runtimeId === id),
+    );
+    const session = this.links.get(provider?.runtimeId ?? "");
+    if (provider === undefined || session === undefined) {
+      const message = `no provider of ${type}`;
+      stream.end({ code: Code.Unavailable, message, details: undefined, trailers: ["retry-after", "1"] });
+      return { onData() {}, onEnd() {}, onReset() {} };
+    }
+    const caller = runtimeId.replace(/-\d+$/, "");
+    const told = ["x-plugin-caller-id", runtimeId, "x-plugin-caller-self-id", caller, "x-plugin-service", type];
+    const kept = fields.filter((_, index) => !fields[index - (index % 2)]?.startsWith("x-plugin-"));
+    return forwardCall(stream, session, {
+      ...stream.head,
+      path: provider.path + rest.join("/"),
+      fields: [...kept, ...told, "traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"],
+    });
   }
 
   /** Forgets all that a host in memory forgets when it ends. */
@@ -233,7 +339,8 @@ export class FakeHost implements AsyncDisposable {
   }
 
   get features(): string[] {
-    return this.#options.goLike === true ? [] : Object.values(hostFeatures);
+    const own = this.#options.goLike === true ? [] : Object.values(hostFeatures);
+    return this.#options.links === undefined ? own : [...own, linkFeature];
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -258,6 +365,7 @@ export class FakeHost implements AsyncDisposable {
       runtimeId: context.requestHeader.get("x-plugin-runtime-id") ?? undefined,
       authorization: context.requestHeader.get("authorization") ?? undefined,
       contentLength: context.requestHeader.get("content-length") ?? undefined,
+      overLink: context.requestHeader.has("x-over-link"),
       message,
       ...extra,
     };
@@ -290,74 +398,73 @@ export class FakeHost implements AsyncDisposable {
   }
 
   #rpc(prefix: string): ReturnType<typeof connectHandler> {
+    return connectHandler({ requestPathPrefix: prefix, routes: (router) => this.#routes(router, prefix) });
+  }
+
+  #routes(router: ConnectRouter, prefix: string): void {
     const { cookieValue = "d3f40b3c2e1a5f8b9c4d7e6a1b2c3d4e", joinToken } = this.#options;
     const hostFeatureNames = this.features;
-    return connectHandler({
-      requestPathPrefix: prefix,
-      routes: (router) => {
-        router.service(HandshakeService, {
-          handshake: (message, context) => {
-            const call = this.#record(HandshakeService, context, message, { path: `${prefix}/Handshake` });
-            if (message.magicCookieKey !== "CONNECT_PLUGIN" || message.magicCookieValue !== cookieValue) {
-              throw new ConnectError("magic cookie does not match", Code.InvalidArgument);
-            }
-            if (message.appProtocolVersion !== 1) throw new ConnectError("app version", Code.FailedPrecondition);
-            let runtimeId = call.runtimeId;
-            if (runtimeId !== undefined) this.#authenticate(context);
-            else if (joinToken !== undefined && call.authorization !== `Bearer ${joinToken}`) {
-              throw new ConnectError("a join token is needed", Code.Unauthenticated);
-            }
-            runtimeId ??= `${message.selfId}-${++this.#nextId}`;
-            const runtimeToken = `token-${++this.#nextId}`;
-            this.identities.set(runtimeId, runtimeToken);
-            this.handshakeTokens.add(runtimeToken);
-            return {
-              coreProtocolVersion: 1,
-              appProtocolVersion: 1,
-              runtimeId,
-              runtimeToken,
-              hostFeatures: hostFeatureNames,
-            };
-          },
-        });
-        router.service(ServiceRegistry, {
-          registerService: (message, context) => {
-            this.#record(ServiceRegistry, context, message);
-            const runtimeId = this.#authenticate(context);
-            const registrationId = `reg-${++this.#nextId}`;
-            const { serviceType: type, version, endpointPath: path, metadata } = message;
-            this.registrations.set(registrationId, { registrationId, runtimeId, type, version, path, metadata });
-            this.tell(type, "AVAILABLE");
-            return { registrationId };
-          },
-          unregisterService: (message, context) => {
-            this.#record(ServiceRegistry, context, message);
-            this.#authenticate(context);
-            const type = this.registrations.get(message.registrationId)?.type ?? "";
-            this.registrations.delete(message.registrationId);
-            if (this.#provider(type) === undefined) this.tell(type, "UNAVAILABLE", `no provider of ${type}`);
-            return {};
-          },
-          discoverService: (message, context) => {
-            this.#record(ServiceRegistry, context, message);
-            this.#authenticate(context);
-            const found = this.#provider(message.serviceType);
-            if (found === undefined) throw new ConnectError(`no provider of ${message.serviceType}`, Code.NotFound);
-            const endpointUrl = `/services/${found.type}/${found.runtimeId}`;
-            return {
-              endpoint: { providerId: found.runtimeId, version: found.version, endpointUrl },
-              singleProvider: true,
-            };
-          },
-          watchService: (message, context) => this.#watch(message.serviceType, context, message),
-        });
-        router.service(PluginLifecycle, {
-          reportHealth: (message, context) => {
-            this.#record(PluginLifecycle, context, message);
-            this.health.set(this.#authenticate(context), message);
-            return {};
-          },
-        });
+    router.service(HandshakeService, {
+      handshake: (message, context) => {
+        const call = this.#record(HandshakeService, context, message, { path: `${prefix}/Handshake` });
+        if (message.magicCookieKey !== "CONNECT_PLUGIN" || message.magicCookieValue !== cookieValue) {
+          throw new ConnectError("magic cookie does not match", Code.InvalidArgument);
+        }
+        if (message.appProtocolVersion !== 1) throw new ConnectError("app version", Code.FailedPrecondition);
+        let runtimeId = call.runtimeId;
+        if (runtimeId !== undefined) this.#authenticate(context);
+        else if (joinToken !== undefined && call.authorization !== `Bearer ${joinToken}`) {
+          throw new ConnectError("a join token is needed", Code.Unauthenticated);
+        }
+        runtimeId ??= `${message.selfId}-${++this.#nextId}`;
+        const runtimeToken = `token-${++this.#nextId}`;
+        this.identities.set(runtimeId, runtimeToken);
+        this.handshakeTokens.add(runtimeToken);
+        return {
+          coreProtocolVersion: 1,
+          appProtocolVersion: 1,
+          runtimeId,
+          runtimeToken,
+          hostFeatures: hostFeatureNames,
+        };
+      },
+    });
+    router.service(ServiceRegistry, {
+      registerService: (message, context) => {
+        this.#record(ServiceRegistry, context, message);
+        const runtimeId = this.#authenticate(context);
+        const registrationId = `reg-${++this.#nextId}`;
+        const { serviceType: type, version, endpointPath: path, metadata } = message;
+        this.registrations.set(registrationId, { registrationId, runtimeId, type, version, path, metadata });
+        this.tell(type, "AVAILABLE");
+        return { registrationId };
+      },
+      unregisterService: (message, context) => {
+        this.#record(ServiceRegistry, context, message);
+        this.#authenticate(context);
+        const type = this.registrations.get(message.registrationId)?.type ?? "";
+        this.registrations.delete(message.registrationId);
+        if (this.#provider(type) === undefined) this.tell(type, "UNAVAILABLE", `no provider of ${type}`);
+        return {};
+      },
+      discoverService: (message, context) => {
+        this.#record(ServiceRegistry, context, message);
+        this.#authenticate(context);
+        const found = this.#provider(message.serviceType);
+        if (found === undefined) throw new ConnectError(`no provider of ${message.serviceType}`, Code.NotFound);
+        const endpointUrl = `/services/${found.type}/${found.runtimeId}`;
+        return {
+          endpoint: { providerId: found.runtimeId, version: found.version, endpointUrl },
+          singleProvider: true,
+        };
+      },
+      watchService: (message, context) => this.#watch(message.serviceType, context, message),
+    });
+    router.service(PluginLifecycle, {
+      reportHealth: (message, context) => {
+        this.#record(PluginLifecycle, context, message);
+        this.health.set(this.#authenticate(context), message);
+        return {};
       },
     });
   }

@@ -78,6 +78,7 @@ export function lifecycleBench(remote: () => PluginRemote = remoteOf) {
       problemWith: (dependency) => (graph.unmet([dependency]).length === 0 ? undefined : "nobody provides it"),
     },
     openRemote: () => remote(),
+    remoteOverLink: () => undefined,
     monitorHealth: (onChange) => new HealthMonitor({ ...health, onChange }),
     hostUrlFor: () => "http://host",
     closeConnections: () => {},

@@ -30,11 +30,22 @@ test.each([
   { given: { env: {}, hostUrl: "nowhere" }, field: "hostUrl" },
   { given: { env: {}, port: 1.5 }, field: "port" },
   { given: { env: {}, path: "/p", port: 1 }, field: "path" },
+  { given: { env: {}, link: "on" as "auto" }, field: "link" },
+  { given: { env: {}, listen: "no" as "never" }, field: "listen" },
+  { given: { env: {}, listen: "never" as const }, field: "listen" },
+  { given: { env: {}, hostUrl: "http://h:1", listen: "never" as const, link: "off" as const }, field: "listen" },
+  { given: { env: {}, hostUrl: "http://h:1", listen: "never" as const, port: 0 }, field: "port" },
+  { given: { env: {}, hostUrl: "http://h:1", listen: "never" as const, baseUrl: "http://me" }, field: "baseUrl" },
   { given: { env: {}, heartbeatMs: 0 }, field: "heartbeatMs" },
   { given: { env: {}, startTimeoutMs: 0 }, field: "startTimeoutMs" },
   { given: { env: {}, graceMs: Number.NaN }, field: "graceMs" },
 ])("refuses a bad $field", ({ given, field }) => {
   expect(() => resolveServeOptions(given)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", field }));
+});
+
+test("listens nowhere if told so, whatever PORT says", () => {
+  const env = { HOST_URL: "http://h:1", PORT: "4001" };
+  expect(resolveServeOptions({ env, listen: "never" })).toMatchObject({ listen: "never", link: "auto" });
 });
 
 test("takes the host and the join token from the environment where no option is given", () => {

@@ -1,0 +1,141 @@
+import type { DescMethodStreaming, Message } from "@bufbuild/protobuf";
+import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
+import type { FieldList } from "../http/exchange.js";
+import { type Deferred, deferred } from "../internal/deferred.js";
+import { answerHeaders, appendFields, errorOfEnd, errorOfReset } from "./call-error.js";
+import { abortError } from "./client-unary.js";
+import { type ResetCode, resetCode } from "./frame.js";
+import type { LinkEnd, LinkStream, LinkStreamHandler } from "./link-stream.js";
+import { readMessage, writeMessage } from "./message-codec.js";
+import { MessageInbox } from "./message-inbox.js";
+
+/** One call of ours on a link with a stream in at least one direction. */
+export class ClientStream implements LinkStreamHandler {
+  readonly #method: DescMethodStreaming;
+  readonly #signal: AbortSignal;
+  readonly #response: Deferred<StreamResponse> = deferred();
+  readonly #messages: MessageInbox<Message>;
+  readonly #trailer = new Headers();
+  readonly #onError: (error: ConnectError) => void;
+  #stream!: LinkStream;
+  #header: Headers | undefined;
+  #room: Deferred<void> | undefined;
+  #isOver = false;
+
+  /** @param onError told of errors of the call before the caller is */
+  constructor(method: DescMethodStreaming, signal: AbortSignal, onError: (error: ConnectError) => void) {
+    this.#method = method;
+    this.#signal = signal;
+    this.#onError = onError;
+    const decode = (bytes: Uint8Array): Message => readMessage(method.output, bytes, false);
+    this.#messages = new MessageInbox(
+      () => this.#stream,
+      decode,
+      () => this.#giveUp(resetCode.cancelled),
+    );
+  }
+
+  /** Resolves when the other side has said something; what went wrong comes with the messages then. */
+  get response(): Promise<StreamResponse> {
+    return this.#response.promise;
+  }
+
+  /** The call was opened: sends what there is to send. */
+  opened(stream: LinkStream, input: AsyncIterable<Message>): void {
+    this.#stream = stream;
+    this.#signal.addEventListener("abort", this.#onAbort, { once: true });
+    void this.#pump(input);
+  }
+
+  onHead(fields: FieldList, informational: boolean): void {
+    if (!informational) this.#respond(fields);
+  }
+
+  onData(bytes: Uint8Array): void {
+    this.#respond([]);
+    this.#messages.push(bytes);
+  }
+
+  onEnd(end: LinkEnd): void {
+    this.#over();
+    this.#respond([]);
+    appendFields(this.#trailer, end.trailers);
+    if (end.code === 0) return this.#messages.end();
+    const metadata = new Headers(this.#trailer);
+    this.#header?.forEach((value, name) => {
+      metadata.append(name, value);
+    });
+    this.#fail(errorOfEnd(end, metadata));
+  }
+
+  onReset(code: ResetCode, message: string): void {
+    const error = errorOfReset(code, message);
+    this.#over();
+    if (this.#header === undefined) this.#response.reject(error);
+    this.#messages.cut(error);
+  }
+
+  onDrain(): void {
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  #fail(error: ConnectError): void {
+    this.#onError(error);
+    this.#messages.fail(error);
+  }
+
+  readonly #onAbort = (): void => {
+    if (this.#isOver) return;
+    const error = abortError(this.#signal);
+    this.#giveUp(error.code === Code.DeadlineExceeded ? resetCode.deadline : resetCode.cancelled);
+    if (this.#header === undefined) this.#response.reject(error);
+    this.#messages.cut(error);
+  };
+
+  #giveUp(code: ResetCode): void {
+    if (this.#isOver) return;
+    this.#over();
+    this.#stream.reset(code);
+  }
+
+  #over(): void {
+    this.#isOver = true;
+    this.#signal.removeEventListener("abort", this.#onAbort);
+    this.onDrain();
+  }
+
+  #respond(fields: FieldList): void {
+    if (this.#header !== undefined) return;
+    const method = this.#method;
+    this.#header = answerHeaders(fields, "application/connect+proto");
+    this.#response.resolve({
+      stream: true,
+      service: method.parent,
+      method,
+      header: this.#header,
+      trailer: this.#trailer,
+      message: this.#messages,
+    });
+  }
+
+  async #pump(input: AsyncIterable<Message>): Promise<void> {
+    try {
+      for await (const message of input) {
+        if (this.#isOver) return;
+        if (this.#stream.send(writeMessage(this.#method.input, message, false))) continue;
+        this.#room = deferred();
+        await this.#room.promise;
+        if (this.#isOver) return;
+      }
+    } catch (error) {
+      if (this.#isOver) return;
+      const told = ConnectError.from(error);
+      this.#giveUp(resetCode.cancelled);
+      if (this.#header === undefined) this.#response.reject(told);
+      this.#messages.cut(told);
+      return;
+    }
+    this.#stream.end();
+  }
+}

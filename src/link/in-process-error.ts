@@ -1,0 +1,58 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { codeFromString, errorFromJson, errorToJson } from "@connectrpc/connect/protocol-connect";
+import type { InProcessFailure } from "./in-process-route.js";
+
+/** What an implementation has thrown, as far as callers are told. */
+export const toldError = (thrown: unknown): ConnectError =>
+  thrown instanceof ConnectError
+    ? thrown
+    : new ConnectError("internal error", Code.Internal, undefined, undefined, thrown);
+
+/** A provider's error as its caller sees it: with nothing in common, and with the fields of the answer as metadata. */
+export function errorForCaller(told: ConnectError, metadata: Headers): ConnectError {
+  const fallback = new ConnectError("internal error", Code.Internal);
+  try {
+    return errorFromJson(errorToJson(told, undefined), metadata, fallback);
+  } catch {
+    // A detail that cannot be written, which a wire refuses, too.
+    return fallback;
+  }
+}
+
+/** The metadata of the error of a unary call, whose own fields take the place of the answer's. */
+export function unaryErrorMetadata(told: ConnectError, header?: Headers, trailer?: Headers): Headers {
+  const metadata = new Headers(header);
+  metadata.set("content-type", "application/json");
+  told.metadata.forEach((value, name) => {
+    metadata.set(name, value);
+  });
+  append(metadata, trailer);
+  return metadata;
+}
+
+/** The metadata of the error of a stream, whose own fields stand beside the answer's. */
+export function streamErrorMetadata(told: ConnectError, header: Headers, trailer: Headers): Headers {
+  const metadata = new Headers(trailer);
+  append(metadata, told.metadata);
+  append(metadata, header);
+  return metadata;
+}
+
+function append(to: Headers, from: Headers | undefined): void {
+  from?.forEach((value, name) => {
+    to.append(name, value);
+  });
+}
+
+/** A failure of the host as its caller sees it. */
+export function failureError({ code, reason, retryAfterMs }: InProcessFailure): ConnectError {
+  const metadata = new Headers();
+  if (retryAfterMs !== undefined) metadata.set("retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1_000))));
+  return new ConnectError(reason, codeFromString(code) ?? Code.Unknown, metadata);
+}
+
+/** What a provider's signal says when its caller has given up. */
+export const callerGoneError = (): ConnectError => new ConnectError("the caller went away", Code.Canceled);
+
+/** What both sides are told when the caller's time is over. */
+export const deadlineError = (): ConnectError => new ConnectError("the operation timed out", Code.DeadlineExceeded);

@@ -1,0 +1,88 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import type { FieldList } from "../http/exchange.js";
+import type { InProcessMethod } from "../model/in-process-services.js";
+
+/** Why the host ends a call, by the name of a Connect code. */
+export interface InProcessFailure {
+  readonly code: string;
+  /** For people. */
+  readonly reason: string;
+  /** Undefined if trying again does not help. */
+  readonly retryAfterMs: number | undefined;
+}
+
+/** A call that wants to go straight to a provider in the host's process. */
+export interface InProcessRequest {
+  readonly method: DescMethod;
+  /** What the caller gives the call, in milliseconds; undefined without a deadline. */
+  readonly timeoutMs: number | undefined;
+  /** The caller's fields, as they would stand in an HTTP request. Called if somebody looks at them, at most once. */
+  headerFields(): FieldList;
+  /** Bytes that the message which passes now would have on a wire. Asked only where the host limits them. */
+  messageBytes(): number;
+  /** The host ends the call. Nothing is to be told of it to the host any more. */
+  ended(failure: InProcessFailure): void;
+}
+
+/** A call that the host lets pass, until one of the last four is called. */
+export interface AdmittedCall {
+  readonly kind: "admitted";
+  readonly target: InProcessMethod;
+  /** The fields that the provider gets, made now: the caller's, and what the host says of the caller. */
+  requestFields(): FieldList;
+  /** The request is complete, so that the provider's time to answer begins. Unary calls and server streams begin so. */
+  requestEnded(): void;
+  /** A message has passed. False if the request is too long now: the call has ended. */
+  passed(direction: "request" | "answer"): boolean;
+  /** The provider has said something. */
+  answered(): void;
+  /** The provider's answer is complete; `code` is `ok`, or a Connect code, and `httpStatus` what it would be over HTTP. */
+  completed(code: string, httpStatus: number): void;
+  /** The caller does not want the answer any more. */
+  callerGone(): void;
+  /** The caller's deadline is over. */
+  expired(): void;
+}
+
+/** What becomes of a call at once, or after it has waited. */
+export type DecidedCall =
+  | AdmittedCall
+  | { readonly kind: "refused"; readonly failure: InProcessFailure }
+  /**
+   * The provider is reached over a connection. The request is to be sent to `path` with the field `ticketField`, which
+   * holds the decision; `release` is to be called when it was answered, or will not be sent.
+   */
+  | { readonly kind: "detour"; readonly ticket: string; release(): void };
+
+/** A call that waits until a provider has room. */
+export interface WaitingInProcessCall {
+  readonly kind: "waiting";
+  readonly decided: Promise<DecidedCall>;
+  /** The caller does not wait any longer. The promise stays pending. */
+  leave(why: "caller-gone" | "expired"): void;
+}
+
+/** The way of one caller to one service, with the host's decision on each call. */
+export interface InProcessRoute {
+  open(request: InProcessRequest): DecidedCall | WaitingInProcessCall;
+}
+
+/** Carries {@link DecidedCall}'s ticket in a request over a connection in memory. */
+export const ticketField = "x-plugin-ticket";
+
+/** What a plugin shows to the host. */
+export interface InProcessCredential {
+  readonly runtimeId: string;
+  /** A secret. */
+  readonly token: string;
+}
+
+/** The host, as a module's SDK calls other plugins through it without a connection. */
+export interface InProcessHost {
+  /**
+   * The way to any provider of a type. The credential is checked at each call, as one that comes with a request.
+   *
+   * @param serviceType as in a path; a name that is not allowed is refused at each call
+   */
+  route(credential: InProcessCredential, serviceType: string): InProcessRoute;
+}

@@ -1,0 +1,57 @@
+// A server for the conformance runner: in front the Connect server of the SDK, which speaks all protocols; behind it two plugins
+// in the host's process. What comes in front is passed on by one of them to the other, which has the suite's service, so that each
+// case also goes through a call within the process.
+import assert from "node:assert/strict";
+import { connectHandler } from "../../dist/http/connect-handler.js";
+import { createOnePortServer } from "../../dist/http/one-port-server.js";
+import { Platform } from "../../dist/index.js";
+import { definePlugin } from "../../dist/plugin/index.js";
+import { forwardingImplementation } from "./lib/forwarding.mjs";
+import { readRequest, stopOnSignal, writeResponse } from "./lib/frames.mjs";
+import { conformanceService, registry } from "./lib/schema.mjs";
+import { conformanceImplementation } from "./lib/service.mjs";
+
+const { request } = await readRequest();
+const platform = new Platform();
+let inProcess = 0;
+platform.on("call", ({ protocol }) => {
+  assert.equal(protocol, "in-process");
+  inProcess += 1;
+});
+let client;
+const provider = definePlugin({
+  id: "provider",
+  version: "1.0.0",
+  provides: { conformance: { service: conformanceService } },
+  setup: () => ({ conformance: conformanceImplementation }),
+});
+const caller = definePlugin({
+  id: "caller",
+  version: "1.0.0",
+  requires: { conformance: { service: conformanceService } },
+  setup(plugin) {
+    client = plugin.client("conformance");
+  },
+});
+await platform.addPlugins([{ module: provider }, { module: caller }]);
+
+const handler = connectHandler({
+  routes: (router) => router.service(conformanceService, forwardingImplementation(client)),
+  jsonOptions: { registry },
+  ...(request.messageReceiveLimit > 0 && { readMaxBytes: request.messageReceiveLimit }),
+});
+const server = createOnePortServer({
+  handler: async (exchange) => {
+    if ((await handler.handle(exchange)) === false) exchange.respond(404, [], true);
+  },
+  onError: (error) => console.error(error),
+});
+stopOnSignal(async () => {
+  // Counted by run.mjs: a path that nothing takes proves nothing.
+  console.error(`direct calls: ${inProcess}`);
+  await server.close({ graceMs: 0 });
+  await platform.stop();
+});
+
+await server.listen({ host: "127.0.0.1", port: 0 });
+writeResponse({ port: server.address().port });

@@ -1,0 +1,156 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-node";
+import { endStreamsWithReader } from "../../../src/http/connect-client.js";
+import { Platform } from "../../../src/index.js";
+import type { HostedModule, RunningModule } from "../../../src/link/hosted-module.js";
+import { type DefinedPlugin, definePlugin, servePlugin } from "../../../src/plugin/index.js";
+import { Echo } from "../../support/gen/echo/v1/echo_pb.js";
+import { startHost } from "../../support/host.js";
+import type { EchoImplementation, OpenTransport, TransportUnderTest } from "./transport-under-test.js";
+
+type EchoClient = TransportUnderTest["client"];
+
+const providerOf = (implementation: EchoImplementation): DefinedPlugin =>
+  definePlugin({
+    id: "provider",
+    version: "1.0.0",
+    provides: { echo: { service: Echo } },
+    setup: () => ({ echo: implementation as never }),
+  });
+
+/** A plugin that does nothing but give its client away. */
+function callerPlugin(give: (client: EchoClient) => void): DefinedPlugin {
+  return definePlugin({
+    id: "caller",
+    version: "1.0.0",
+    requires: { echo: { service: Echo } },
+    setup: (plugin) => give(plugin.client("echo")),
+  });
+}
+
+/** A module whose running instance can be ended from outside. */
+function killable(module: HostedModule, withServices: boolean): { module: HostedModule; kill(): Promise<void> } {
+  let running: RunningModule | undefined;
+  return {
+    module: {
+      id: module.id,
+      version: module.version,
+      declares: module.declares,
+      async start(environment) {
+        const started = await module.start(environment);
+        running = started;
+        return {
+          connect: () => started.connect(),
+          ended: started.ended,
+          stop: (graceMs) => started.stop(graceMs),
+          services: withServices ? started.services : undefined,
+        };
+      },
+    },
+    kill: () => running?.stop(0) ?? Promise.resolve(),
+  };
+}
+
+const modules =
+  (withServices: boolean): OpenTransport =>
+  async (implementation) => {
+    const platform = new Platform();
+    const provider = killable(providerOf(implementation), withServices);
+    let client: EchoClient | undefined;
+    const caller = callerPlugin((given) => {
+      client = given;
+    });
+    await platform.addPlugins([{ module: provider.module }, { module: caller }]);
+    return {
+      client: client as EchoClient,
+      caller: "caller",
+      killProvider: provider.kill,
+      [Symbol.asyncDispose]: () => platform.stop(),
+    };
+  };
+
+/** Both plugins in the host's process. No port is open. */
+export const inProcess = modules(true);
+
+/** Both plugins in the host's process, but calls go over connections in memory. */
+export const inMemory = modules(false);
+
+/** Two programs of the SDK: HTTP/1.1, but for streams in both directions. */
+export const overHttp1: OpenTransport = async (implementation) => {
+  const host = await startHost();
+  const provider = await servePlugin(providerOf(implementation), { env: {}, graceMs: 500, link: "off" });
+  await host.platform.addPlugin({ endpoint: provider.url });
+  let client: EchoClient | undefined;
+  const plugin = callerPlugin((given) => {
+    client = given;
+  });
+  const caller = await servePlugin(plugin, { env: {}, hostUrl: host.url, graceMs: 500, link: "off" });
+  return {
+    client: client as EchoClient,
+    caller: "caller",
+    killProvider: () => provider.stop({ graceMs: 0 }),
+    async [Symbol.asyncDispose]() {
+      await caller.stop({ graceMs: 0 });
+      await provider.stop({ graceMs: 0 });
+      await host[Symbol.asyncDispose]();
+    },
+  };
+};
+
+/** A program with Connect's own client over HTTP/2. */
+export const overHttp2: OpenTransport = async (implementation) => {
+  const host = await startHost();
+  const provider = await servePlugin(providerOf(implementation), { env: {}, graceMs: 500, link: "off" });
+  await host.platform.addPlugin({ endpoint: provider.url });
+  const { runtimeId, token } = await host.handshake("caller");
+  const transport = createConnectTransport({
+    httpVersion: "2",
+    baseUrl: `${host.url}/services/echo/any`,
+    interceptors: [
+      (next) => (request) => {
+        request.header.set("x-plugin-runtime-id", runtimeId);
+        request.header.set("authorization", `Bearer ${token}`);
+        return next(request);
+      },
+    ],
+  });
+  return {
+    client: endStreamsWithReader(Echo, createClient(Echo, transport)),
+    caller: "caller",
+    killProvider: () => provider.stop({ graceMs: 0 }),
+    async [Symbol.asyncDispose]() {
+      await provider.stop({ graceMs: 0 });
+      await host[Symbol.asyncDispose]();
+    },
+  };
+};
+
+/** Two programs of the SDK without ports, on links to the host's port or its Unix socket. */
+export const overLink =
+  (at: "tcp" | "unix"): OpenTransport =>
+  async (implementation) => {
+    const directory = await mkdtemp(join(tmpdir(), "links-"));
+    const platform = new Platform();
+    await platform.listen(at === "unix" ? { path: join(directory, "host.sock") } : { port: 0 });
+    const settings = { env: {}, hostUrl: platform.url as string, listen: "never", graceMs: 500 } as const;
+    const provider = await servePlugin(providerOf(implementation), settings);
+    let client: EchoClient | undefined;
+    const plugin = callerPlugin((given) => {
+      client = given;
+    });
+    const caller = await servePlugin(plugin, settings);
+    return {
+      client: client as EchoClient,
+      caller: "caller",
+      killProvider: () => provider.stop({ graceMs: 0 }),
+      async [Symbol.asyncDispose]() {
+        await caller.stop({ graceMs: 0 });
+        await provider.stop({ graceMs: 0 });
+        await platform.stop();
+        await rm(directory, { recursive: true, force: true });
+      },
+    };
+  };
