@@ -3,7 +3,8 @@ import { checkDeclaration } from "./lifecycle/declaration-check.js";
 import { dialAgain } from "./lifecycle/dial-again.js";
 import type { StartSpec } from "./lifecycle/plugin-start.js";
 import type { PluginDeclaration } from "./model/declarations.js";
-import { openPluginRemote, type RemoteOptions } from "./rpc/plugin-remote.js";
+import type { RemoteOptions } from "./rpc/plugin-calls.js";
+import { openPluginRemote } from "./rpc/plugin-remote.js";
 
 /**
  * What a plugin says of itself before it is added: what was declared for it, or its own word if it runs already.
@@ -18,7 +19,8 @@ export async function describePlugin(
   signal?: AbortSignal,
 ): Promise<PluginDeclaration | undefined> {
   const { address } = launcher;
-  if (declares !== undefined || address === undefined || address.kind === "external") return declares;
+  if (declares !== undefined || address === undefined || address.kind === "external" || address.kind === "link")
+    return declares;
   const remote = openPluginRemote(address, options);
   const enough = new AbortController();
   const stop = (): void => enough.abort(signal?.reason);

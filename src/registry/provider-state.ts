@@ -13,17 +13,24 @@ export interface ProviderStatus {
   readonly reason: string;
 }
 
+/** Whether `plugin` has nothing but a link, and that is broken. */
+const isCutOff = ({ address }: PluginRecord): boolean => address.kind === "link" && !address.isOpen;
+
 /** The state of everything that `plugin` provides. */
-export const providerState = (plugin: PluginRecord): ProviderState =>
-  plugin.phase.kind === "serving" ? plugin.health.state : plugin.phase.kind;
+export function providerState(plugin: PluginRecord): ProviderState {
+  if (plugin.phase.kind !== "serving") return plugin.phase.kind;
+  return isCutOff(plugin) ? "unhealthy" : plugin.health.state;
+}
 
 /** Whether calls to `plugin` failed, and nothing else is wrong with it. */
 export const isEjected = ({ phase, health }: PluginRecord): boolean =>
   phase.kind === "serving" && health.state === "unhealthy" && health.cause === "traffic";
 
 /** Why `plugin` is in its state; empty if nobody said. */
-const providerReason = (plugin: PluginRecord): string =>
-  plugin.phase.kind === "serving" ? plugin.health.reason : plugin.phase.reason;
+function providerReason(plugin: PluginRecord): string {
+  if (plugin.phase.kind !== "serving") return plugin.phase.reason;
+  return isCutOff(plugin) ? "its link is broken until it has dialled again" : plugin.health.reason;
+}
 
 /** A provider with the state that it has now. */
 export const providerStatus = (provider: Provider): ProviderStatus => ({

@@ -18,6 +18,7 @@ const groups: Record<string, object> = {
   grants: resolved.grants,
   router: resolveRouterOptions(),
   server: resolveServerLimits(),
+  link: { maxLinks: resolved.link?.maxLinks, ...resolved.link?.limits },
 };
 const real = new Map<string, unknown>([
   ...Object.entries(resolved),

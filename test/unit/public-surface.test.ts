@@ -49,6 +49,7 @@ const entryPoints = [
       "IngressCheck",
       "IngressOptions",
       "KeyPair",
+      "LinkOptions",
       "ListenOptions",
       "ListenTarget",
       "ModuleEnvironment",
