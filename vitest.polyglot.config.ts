@@ -1,7 +1,7 @@
 import { defineConfig } from "vitest/config";
 import base from "./vitest.config.js";
 
-// Plugins in Go, Python and our SDK against one host. Needs Go and Python 3, so it is not part of `npm test`.
+// Plugins in Go, Python, Rust and our SDK against one host. Needs Go, Python 3 and rustc, so it is not part of `npm test`.
 export default defineConfig({
   ...(base.resolve !== undefined && { resolve: base.resolve }),
   test: {

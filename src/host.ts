@@ -5,38 +5,27 @@ import { AdminListener } from "./admin-listener.js";
 import { createAdminPort } from "./admin-port.js";
 import type { CapabilityBroker } from "./capabilities/capability-broker.js";
 import type { CheckedOffer } from "./capabilities/capability-offer.js";
-import {
-  createBroker,
-  handleCapabilityCall,
-  handleCapabilityUpgrade,
-  type OfferedCapability,
-  offerCapability,
-  type ServeGranted,
-} from "./capability-front.js";
+import { createBroker, type OfferedCapability, offerCapability, type ServeGranted } from "./capability-front.js";
 import { dependencyView } from "./dependency-view.js";
 import { describePlugin } from "./describe-plugin.js";
-import { PluginHostError } from "./errors.js";
 import { DependencyGraph } from "./graph/dependency-graph.js";
 import { projectGraph } from "./graph-projection.js";
 import { HealthMonitor } from "./health/health-monitor.js";
-import { HostFront } from "./host-front.js";
-import { HostLinks } from "./host-links.js";
-import { joinProcedures } from "./host-procedures.js";
+import type { HostFront } from "./host-front.js";
+import type { HostLinks } from "./host-links.js";
 import { HostServer, type ListenOptions } from "./host-server.js";
-import { createRouterView, createTrafficObserver } from "./host-view.js";
 import type { ServerExchange } from "./http/exchange.js";
 import type { ListenTarget } from "./http/one-port-server.js";
-import { resolveServerLimits } from "./http/server-limits.js";
 import type { KeyPair } from "./http/tls-material.js";
-import { createAuthenticator } from "./identity/authenticate.js";
 import { baseUrlRefusal } from "./identity/base-url-policy.js";
 import { IdentityStore } from "./identity/identity-store.js";
 import { createInProcessHost } from "./in-process-host.js";
-import { Ingress } from "./ingress.js";
 import type { Clock, Timer } from "./internal/clock.js";
 import { Emitter } from "./internal/emitter.js";
 import { randomHex } from "./internal/ids.js";
-import { TokenBuckets } from "./internal/token-bucket.js";
+import { joinFront } from "./join-front.js";
+import { joinLinks } from "./join-links.js";
+import { joinRouter } from "./join-router.js";
 import { LaunchNonces } from "./launch/launch-nonces.js";
 import { ProcessPorts } from "./launch/process-ports.js";
 import { Lifecycle } from "./lifecycle/lifecycle.js";
@@ -56,7 +45,7 @@ import type { SourceContext } from "./plugin-source.js";
 import { type PluginView, viewOf } from "./plugin-view.js";
 import { Catalog } from "./registry/catalog.js";
 import { ServiceRegistry } from "./registry/service-registry.js";
-import { ServiceRouter } from "./router/router.js";
+import type { ServiceRouter } from "./router/router.js";
 import { resolveUpstreamTls } from "./router/upstream-tls.js";
 import { openLinkRemote } from "./rpc/link-remote.js";
 import type { RemoteOptions } from "./rpc/plugin-calls.js";
@@ -126,13 +115,33 @@ export class Host {
       baseUrlRefusal: (address, peer) => baseUrlRefusal(options.baseUrls, address, peer),
     });
     this.lifecycle = new Lifecycle({ ports, directory, selfRegistration: this.#selfRegistration });
-    this.#links = this.#createLinks();
-    this.#router = this.#createRouter();
+    const parts = {
+      options,
+      catalog: this.#catalog,
+      registry: this.registry,
+      directory,
+      lifecycle: this.lifecycle,
+      selfRegistration: this.#selfRegistration,
+      identities: this.#identities,
+      warn: (message: string, error: unknown) => this.#warn(message, error),
+    };
+    this.#links = joinLinks({ ...parts, router: () => this.#router, handle: (exchange) => this.handle(exchange) });
+    this.#router = joinRouter({ ...parts, links: this.#links, events: this.events });
     this.#catalog.subscribe(({ touchedTypes }) => this.#router.providersChanged(touchedTypes));
     this.#broker = createBroker(options.grants, this.clock, this.#identities);
     this.events.on("plugin-removed", ({ plugin }) => this.#broker.ownerEnded(plugin.runtimeId));
     for (const offer of options.capabilities) this.offerCapability(offer);
-    this.front = this.#createFront();
+    this.front = joinFront({
+      ...parts,
+      broker: this.#broker,
+      nonces: this.#nonces,
+      router: this.#router,
+      links: this.#links,
+      server: () => this.#server,
+      admin: options.adminToken === undefined ? undefined : createAdminPort(this),
+      stopped: this.#stopped.signal,
+      features: (inProcess) => this.#features(inProcess),
+    });
     this.#server = new HostServer({
       options,
       handler: (exchange) => this.front.handle(exchange),
@@ -295,100 +304,6 @@ export class Host {
     const canDial = !inProcess && (this.#server.isListening || this.#takesUpgrades);
     const features = Object.values(hostFeatures);
     return canDial && this.#links !== undefined ? [...features, linkFeature] : features;
-  }
-
-  #createLinks(): HostLinks | undefined {
-    const { link, server } = this.#options;
-    if (link === undefined) return undefined;
-    return new HostLinks({
-      clock: this.clock,
-      options: link,
-      headLimits: resolveServerLimits(server),
-      identityOf: (runtimeId) => this.#identities.get(runtimeId),
-      goneSignal: (runtimeId) => this.directory.get(runtimeId)?.gone,
-      changed: (runtimeId, isOpen) => {
-        const plugin = this.directory.get(runtimeId);
-        if (plugin !== undefined) this.directory.linkChanged(plugin, isOpen);
-      },
-      proveAlive: (runtimeId) => this.#identities.proveAlive(runtimeId),
-      isStopping: () => this.lifecycle.isStopping,
-      takeCall: (stream, by) => this.#router.takeLinkCall(stream, by),
-      handle: (exchange) => this.handle(exchange),
-      onError: (error) => this.#warn("a call over a link failed inside the host", error),
-    });
-  }
-
-  #createRouter(): ServiceRouter {
-    const options = this.#options;
-    const rates =
-      options.callerRate === undefined ? undefined : new TokenBuckets(options.callerRate, () => this.clock.monotonic());
-    const parts = {
-      catalog: this.#catalog,
-      registry: this.registry,
-      directory: this.directory,
-      selfRegistration: this.#selfRegistration,
-      options,
-      rates,
-    };
-    return new ServiceRouter({
-      view: createRouterView(parts),
-      traffic: createTrafficObserver(parts),
-      ...(this.#links === undefined ? undefined : { links: this.#links }),
-      clock: this.clock,
-      onCall: (event) => this.events.emit("call", event),
-      isHeard: () => this.events.has("call"),
-      ...(options.router === undefined ? undefined : { options: options.router }),
-    });
-  }
-
-  #createFront(): HostFront {
-    const { joinToken, adminToken, publicUrl, ingress } = this.#options;
-    const procedures = joinProcedures({
-      options: this.#options,
-      catalog: this.#catalog,
-      registry: this.registry,
-      directory: this.directory,
-      lifecycle: this.lifecycle,
-      selfRegistration: this.#selfRegistration,
-      identities: this.#identities,
-      broker: this.#broker,
-      server: () => this.#server,
-      admin: adminToken === undefined ? undefined : createAdminPort(this),
-      stopped: this.#stopped.signal,
-      callerOf: (exchange) => front.callerOf(exchange),
-      features: (inProcess) => this.#features(inProcess),
-    });
-    const authenticate = createAuthenticator({
-      identities: this.#identities,
-      launchOf: (nonce) => this.#nonces.launchOf(nonce),
-      joinToken,
-      adminToken,
-    });
-    const front: HostFront = new HostFront({
-      router: this.#router,
-      procedures,
-      links: this.#links,
-      handleCapability: (exchange) => handleCapabilityCall(this.#broker, this.#router, exchange),
-      upgradeCapability: (head, ...upgrade) => handleCapabilityUpgrade(this.#broker, this.#router, head, ...upgrade),
-      authenticate: (credentials) => {
-        const found = authenticate(credentials);
-        if (found.kind === "refused" && found.otherwise.kind === "launch") {
-          const refusal = new PluginHostError("UNAUTHENTICATED", found.reason);
-          this.#selfRegistration.refused(found.otherwise.launchId, refusal);
-        }
-        return found;
-      },
-      ingress: new Ingress({
-        exposed: ingress,
-        clock: this.clock,
-        onError: (error) => this.#warn("the check of an exposed service failed", error),
-      }),
-      publicAuthority: publicUrl === undefined ? undefined : new URL(publicUrl).host.toLowerCase(),
-      onError: (error) => this.#warn("a request to upgrade failed inside the host", error),
-      isLoopback: (connection) => this.#server.isLoopback(connection),
-      notReady: () => (this.lifecycle.isStopping ? "stopping" : undefined),
-    });
-    return front;
   }
 
   /** Groups of plugins, those that nothing depends on last. */

@@ -11,6 +11,7 @@ export { importPlugin } from "./import-plugin.js";
 export type { ProcessSource } from "./launch/process-source.js";
 export type { Impact } from "./lifecycle/ports.js";
 export type { HostedModule, ModuleEnvironment, RunningModule } from "./link/hosted-module.js";
+export type { LinkOptions } from "./link-options.js";
 export type { CallEvent, CallProtocol } from "./model/call-event.js";
 export type { PluginOrigin, PluginPhase, PluginRecord, Registration, Revision, RuntimeId } from "./model/catalog.js";
 export type { PluginDeclaration, ServiceDeclaration, ServiceDependency } from "./model/declarations.js";
@@ -23,7 +24,6 @@ export type {
   HealthOptions,
   IngressCheck,
   IngressOptions,
-  LinkOptions,
   PlatformOptions,
 } from "./options.js";
 export type { OperationToPlan, Plan } from "./plan.js";

@@ -6,7 +6,7 @@ import type { BaseUrlPolicy } from "./identity/base-url-policy.js";
 import { type Clock, systemClock } from "./internal/clock.js";
 import type { Rate } from "./internal/token-bucket.js";
 import type { StepLimits } from "./lifecycle/limits.js";
-import { defaultLinkLimits, type LinkLimits, resolveLinkLimits } from "./link/link-limits.js";
+import { type LinkOptions, type ResolvedLinkOptions, resolveLink } from "./link-options.js";
 import type { RuntimeId } from "./model/catalog.js";
 import { checkNumber } from "./model/limits.js";
 import type { Principal } from "./model/principal.js";
@@ -82,18 +82,6 @@ export interface GrantOptions {
   readonly maxPerPlugin?: number;
   /** Whether callers without a plugin's identity may request capabilities. @default false */
   readonly allowAnonymous?: boolean;
-}
-
-/** Settings of the links that plugins dial. What is not here is as the link's specification has it by default. */
-export interface LinkOptions extends Partial<LinkLimits> {
-  /** Links at once; more are refused with 503. @default 10_000 */
-  readonly maxLinks?: number;
-}
-
-/** Settings of links that were checked. */
-export interface ResolvedLinkOptions {
-  readonly maxLinks: number;
-  readonly limits: LinkLimits;
 }
 
 /** Settings of a {@link Platform}. All of them have defaults; the object is read once and never written to. */
@@ -256,13 +244,6 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
 function resolveCapabilities(given: readonly CapabilityOffer[] = []): readonly CheckedOffer[] {
   if (!Array.isArray(given)) throw invalid("capabilities", "must be an array");
   return Object.freeze(given.map((one, index) => checkOffer(`capabilities[${index}]`, one)));
-}
-
-function resolveLink(given: LinkOptions | false = {}): ResolvedLinkOptions | undefined {
-  if (given === false) return undefined;
-  checkNames("link", given, ["maxLinks", ...Object.keys(defaultLinkLimits)]);
-  const { maxLinks = 10_000, ...limits } = given;
-  return Object.freeze({ maxLinks: checkWhole("link.maxLinks", maxLinks, 1), limits: resolveLinkLimits(limits) });
 }
 
 function resolveGrants(given: GrantOptions = {}): Required<GrantOptions> {

@@ -85,7 +85,8 @@ export function readSource(
   };
 }
 
-function readVariables(assignments: readonly string[]): Record<string, string> {
+/** Reads `NAME=VALUE` assignments. @throws CliError `usage` */
+export function readVariables(assignments: readonly string[]): Record<string, string> {
   const variables: Record<string, string> = {};
   for (const assignment of assignments) {
     const equalsAt = assignment.indexOf("=");

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, type OutputConfiguration } from "commander";
 import { CliError } from "./cli-error.js";
 import { addCommand } from "./commands/add.js";
+import { checkCommand } from "./commands/check.js";
 import { impactCommand } from "./commands/impact.js";
 import { orderCommand } from "./commands/order.js";
 import { planCommand } from "./commands/plan.js";
@@ -21,7 +22,7 @@ import { severalLines, styleFor } from "./text.js";
 const programName = "connect-plugin-host";
 
 /** Commands that take a program behind `--`. */
-const takesProgram: readonly string[] = ["add", "replace"];
+const takesProgram: readonly string[] = ["add", "check", "replace"];
 
 /** Runs one command. `args` is what stands behind the command's name. Never rejects. */
 export async function runCli(args: readonly string[], environment: CliEnvironment): Promise<ExitCode> {
@@ -38,7 +39,10 @@ export async function runCli(args: readonly string[], environment: CliEnvironmen
   };
   try {
     if (context.program !== undefined && !own.some((arg) => takesProgram.includes(arg))) {
-      throw new CliError(exitCodes.usage, `only ${takesProgram.join(" and ")} take a command behind --`);
+      throw new CliError(
+        exitCodes.usage,
+        `only ${takesProgram.slice(0, -1).join(", ")} and ${takesProgram.at(-1)} take a command behind --`,
+      );
     }
     await createProgram(context).parseAsync(own, { from: "user" });
     return exitCode;
@@ -56,6 +60,8 @@ function createProgram(context: CliContext): Command {
   const program = new Command(programName)
     .description("Runs a plugin host, and looks into one that runs and changes it.")
     .version(packageVersion())
+    // So that what stands behind the command of `check` is the program's.
+    .enablePositionalOptions()
     .showHelpAfterError(`(${programName} --help shows how)`)
     .addHelpText(
       "after",
@@ -73,6 +79,7 @@ function createProgram(context: CliContext): Command {
     replaceCommand,
     strategyCommand,
     watchCommand,
+    checkCommand,
   ];
   for (const command of commands) program.addCommand(command(context));
   const output = {

@@ -102,9 +102,8 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
   // Towards the provider.
 
   #enter(decision: Forward): void {
-    const { plugin } = decision.provider;
     this.#decision = decision;
-    this.account.provider = plugin;
+    this.account.provider = decision.provider.plugin;
     this.account.serviceType = decision.serviceType;
     this.account.method = decision.method;
     decision.provider.inFlight.enter(this);

@@ -1,4 +1,5 @@
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
+import { PluginHostError } from "../errors.js";
 import { noFields } from "../http/field-list.js";
 import { type ResetCode, resetCode } from "../link/frame.js";
 import type { LinkEnd } from "../link/link-stream.js";
@@ -14,6 +15,10 @@ export function endOfFailure({ code, reason, retryAfterMs }: CallFailure): LinkE
 
 /** The Connect code of an end: `ok`, or what the provider says. */
 export const codeOfEnd = (code: number): string => connectCodes[code] ?? "unknown";
+
+/** Whether `open` of a link has thrown because of the call itself. */
+export const isInvalid = (error: unknown): boolean =>
+  error instanceof PluginHostError && error.code === "INVALID_ARGUMENT";
 
 /** The HTTP status that a unary call with this end would have had. */
 export const statusOfEnd = (code: number): number =>

@@ -6,7 +6,7 @@ import type { LinkEnd, LinkStream, LinkStreamHandler } from "../link/link-stream
 import { type Principal, principalId } from "../model/principal.js";
 import { CallRetries } from "./call-retries.js";
 import { bodyTooLong, type DecideRequest, type Decision, decide, type Forward, type Refuse } from "./decide.js";
-import { codeOfEnd, failureOfReset, statusOfEnd } from "./link-end.js";
+import { codeOfEnd, failureOfReset, isInvalid, statusOfEnd } from "./link-end.js";
 import { linkFields } from "./link-fields.js";
 import { type Detour, type LinkedCallContext, type LinkedCallInit, LinkedCallState } from "./linked-call-state.js";
 import type { RouteTarget } from "./path.js";
@@ -210,8 +210,8 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
       this.to = to;
     } catch (error) {
       const { message } = error as Error;
-      // Nothing is known to be wrong with the provider while its link ends.
-      if (session.state !== "open") return this.#tryAgain(message);
+      // Nothing is wrong with the call while the link ends, or has as many calls as may wait.
+      if (!isInvalid(error)) return this.#tryAgain(message);
       return this.fail(failureOf("invalid_argument", 400, `the call cannot be passed on: ${message}`), "refused");
     }
     if (!this.isUnary) this.watchIdle();

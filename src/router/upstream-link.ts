@@ -3,6 +3,7 @@ import { callKind, type ResetCode, resetCode } from "../link/frame.js";
 import { okEnd } from "../link/head-codec.js";
 import type { LinkSession } from "../link/link-session.js";
 import type { LinkEnd, LinkStream, LinkStreamHandler } from "../link/link-stream.js";
+import { isInvalid } from "./link-end.js";
 import type { Upstream, UpstreamCall, UpstreamEvents, UpstreamFailure, UpstreamRequest } from "./upstream.js";
 
 const failureOfReset: Readonly<Record<ResetCode, UpstreamFailure["kind"]>> = {
@@ -61,8 +62,8 @@ class LinkCall implements UpstreamCall, LinkStreamHandler {
     try {
       this.#stream = session.open(head, this);
     } catch (error) {
-      // Nothing is known to be wrong with the plugin; it may be dialling anew.
-      const kind = session.state === "open" ? "invalid" : "refused";
+      // Nothing is wrong with the call while the link ends, or has as many calls as may wait.
+      const kind = isInvalid(error) ? "invalid" : "refused";
       const { message } = error as Error;
       process.nextTick(() => this.#fail({ kind, message }));
       return;

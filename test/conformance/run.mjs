@@ -14,7 +14,7 @@
 // link-http   the suite's service at the other end of a link that carries HTTP exchanges as they are, exposed at `/`
 // in-process  each call goes on from one plugin in the host's process to another, without a connection
 //
-// Without a mode it runs `router` and `sdk-server`, and on Node 20 the others of the host, too. The last line is `N passed, N failed`. It needs Go 1.24 or later. The suite is built
+// Without a mode it runs `router` and `sdk-server`, and on Node 20 all but `direct`. The last line is `N passed, N failed`. It needs Go 1.24 or later. The suite is built
 // into `.cache/` of the checkout, or the folder that TOOL_CACHE names.
 import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
@@ -177,7 +177,9 @@ if (unknown.length > 0) {
 
 // What differs between versions of Node is seen by these two; the others go through the same code by other doors.
 const usual = ["router", "sdk-server"];
-if (process.versions.node.startsWith("20.")) usual.push("any", "mounted", "unix", "tls");
+if (process.versions.node.startsWith("20.")) {
+  usual.push("any", "mounted", "unix", "tls", "sdk-server-ordinary", "link", "link-http", "in-process");
+}
 const descriptors = installSuite();
 const total = { passed: 0, failed: 0 };
 for (const name of asked.length > 0 ? asked : usual) {

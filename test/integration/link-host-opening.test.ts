@@ -58,7 +58,12 @@ test("only a plugin with a good identity gets a link, and others are told so in 
   expect(await status({})).toBe(401);
   expect(await status({ "x-plugin-runtime-id": runtimeId, authorization: "Bearer wrong" })).toBe(401);
   expect(await status({ authorization: "Bearer 0123456789abcdef" })).toBe(401);
-  expect(await status({ "x-plugin-runtime-id": runtimeId, authorization: `Bearer ${token}` })).toBe(101);
+  const good = { "x-plugin-runtime-id": runtimeId, authorization: `Bearer ${token}` };
+  expect(await status(good)).toBe(101);
+  // As the URL of a host reads that a launched program was given.
+  expect(await statusOf(host.url, "/_launch/0123456789/link/v1", good)).toBe(101);
+  expect(await statusOf(host.url, "/_launch/0123456789/link/v1", {})).toBe(401);
+  expect(await statusOf(host.url, "/link/v2", good)).toBe(404);
   expect(
     await status({ "x-plugin-runtime-id": runtimeId, authorization: `Bearer ${token}`, origin: "http://evil.test" }),
   ).toBe(403);

@@ -1,3 +1,4 @@
+import http from "node:http";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
@@ -84,6 +85,36 @@ test.each(["connect", "grpc", "grpc-web"] as const)(
     expect(both).toEqual(["x", "y"]);
   },
 );
+
+test("the host's own program and a module reach a provider that has nothing but a link", async () => {
+  await using host = await startHost();
+  await using _provider = await provider(host, "far");
+  const client = host.platform.client(Echo);
+  expect(await client.say({ text: "hi" })).toMatchObject({ provider: "far" });
+  const both: string[] = [];
+  for await (const { text } of client.bidiStream(texts("x", "y"))) both.push(text);
+  expect(both).toEqual(["x", "y"]);
+});
+
+test("an upgrade to a provider that has nothing but a link is refused with the reason", async () => {
+  await using host = await startHost();
+  await using _provider = await provider(host, "far");
+  const { runtimeId, token } = await host.handshake("near");
+  const headers = {
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "x-plugin-runtime-id": runtimeId,
+    authorization: `Bearer ${token}`,
+  };
+  const answer = await new Promise<http.IncomingMessage>((resolve, reject) => {
+    http.get(`${host.url}/services/echo/any/chat`, { headers }, resolve).on("error", reject);
+  });
+  answer.setEncoding("utf8");
+  let body = "";
+  for await (const text of answer) body += text;
+  expect(answer.statusCode).toBe(501);
+  expect(body).toMatch(/link/);
+});
 
 test("a call from link to link arrives with who calls, and its answer, trailers and account are right", async () => {
   await using host = await startHost();

@@ -1,4 +1,4 @@
-// Builds the Go plugins into `.cache/` of the checkout, or the folder that TOOL_CACHE names; prints the folder with them.
+// Builds the Go plugins and the Rust plugin into `.cache/` of the checkout, or the folder that TOOL_CACHE names; prints the folder with them.
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync } from "node:fs";
 import { delimiter, dirname, join, resolve } from "node:path";
@@ -8,7 +8,7 @@ const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../..");
 const goModule = join(here, "go");
 
-/** Generates the Go code of our protos and compiles the plugins. Quick if nothing has changed. */
+/** Generates the Go code of our protos and compiles the plugins, that in Rust beside them. Quick if nothing has changed. */
 export function buildGoPlugins() {
   const bin = join(resolve(process.env.TOOL_CACHE ?? join(root, ".cache")), "polyglot", "bin");
   mkdirSync(bin, { recursive: true });
@@ -28,6 +28,7 @@ export function buildGoPlugins() {
     root,
   );
   run("go", ["install", "./library-plugin", "./serve-plugin", "./grpc-plugin"], goModule);
+  run("rustc", ["-O", "--edition", "2021", "-o", join(bin, "rust-plugin"), "examples/rust/plugin.rs"], root);
   // With its many dependencies it stays out of our module.
   if (!existsSync(join(bin, "grpcurl"))) {
     run("go", ["install", "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4"], here);

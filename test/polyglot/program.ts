@@ -91,7 +91,14 @@ async function start(command: string, args: readonly string[], options: ProgramO
   };
 }
 
-const goPlugin = (name: string): string => join(inject("goPlugins"), name);
+/** The script of the plugin in Python. */
+export const pythonPlugin = join(import.meta.dirname, "../../examples/python/plugin.py");
+
+/** The compiled plugin in Rust. */
+export const rustPlugin = (): string => join(inject("goPlugins"), "rust-plugin");
+
+/** One of the compiled plugins in Go. */
+export const goPlugin = (name: string): string => join(inject("goPlugins"), name);
 
 /** A plugin with the habits of the Go library's. */
 export const startGoLibraryPlugin = (options: ProgramOptions): Promise<Program> =>
@@ -107,7 +114,7 @@ export const startGoGrpcPlugin = (options: ProgramOptions): Promise<Program> =>
 
 /** A plugin in Python's standard library. */
 export const startPythonPlugin = (options: ProgramOptions): Promise<Program> =>
-  start("python3", [join(import.meta.dirname, "python/plugin.py")], options);
+  start("python3", [pythonPlugin], options);
 
 /** Starts the Go plugin where it cannot succeed; resolves with how it ended. */
 export async function runGoLibraryPluginToItsEnd(

@@ -4,12 +4,12 @@ import { buildGoPlugins } from "./build.mjs";
 
 declare module "vitest" {
   interface ProvidedContext {
-    /** Folder with the compiled Go plugins. */
+    /** Folder with the compiled plugins, in Go and in Rust. */
     readonly goPlugins: string;
   }
 }
 
-/** Compiles the Go plugins once for all test files. */
+/** Compiles the plugins in Go and Rust once for all test files. */
 export default function setup(project: TestProject): void {
   project.provide("goPlugins", buildGoPlugins());
 }

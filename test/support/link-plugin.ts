@@ -71,7 +71,7 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const text = (data: Uint8Array): string => new TextDecoder().decode(data);
 
 /** Sends back what comes; a unary call gets `x-caller` with who the host says it is from. */
-export function echo(stream: LinkStream): LinkStreamHandler {
+function echo(stream: LinkStream): LinkStreamHandler {
   const { kind, fields } = stream.head;
   const caller = ["x-caller", fieldValue(fields, "x-plugin-caller-self-id") ?? ""];
   const isHttp = kind === callKind.http;

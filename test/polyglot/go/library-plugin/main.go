@@ -157,7 +157,10 @@ func main() {
 	}
 	relay.PrintPort(listener)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	// Serve returns as soon as Shutdown begins; who left then would cut off the answer to Shutdown and calls in flight.
+	drained := make(chan struct{})
 	go func() {
+		defer close(drained)
 		<-ctx.Done()
 		limit, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
@@ -167,4 +170,5 @@ func main() {
 		log.Print(err)
 		os.Exit(1)
 	}
+	<-drained
 }

@@ -9,6 +9,7 @@ an identity; that identity is enough to call other plugins through the host.
 Environment: PORT (0: any free port), SELF_ID, PROVIDES (service type), DEPENDS_ON (service type), HOST_URL.
 """
 
+import gzip
 import json
 import os
 import signal
@@ -96,6 +97,17 @@ class Host:
             "/connectplugin.v1.ServiceRegistry/DiscoverService", {"serviceType": service_type, "minVersion": "1.0.0"}
         )
         return self.call(found["endpoint"]["endpointUrl"] + "/Say", {"text": text})
+
+
+def parsed(body):
+    """The message in a body of JSON; nothing is the empty message."""
+    try:
+        message = json.loads(body or b"{}")
+    except ValueError as error:
+        raise ConnectError("invalid_argument", f"the body is no JSON: {error}") from error
+    if not isinstance(message, dict):
+        raise ConnectError("invalid_argument", "the body is no JSON object")
+    return message
 
 
 class Plugin:
@@ -187,14 +199,25 @@ def handler_for(plugin):
         def read_body(self):
             """Callers may send a length, or chunks, which http.server leaves to its users."""
             if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                return self.decompressed(self.rfile.read(int(self.headers.get("Content-Length", 0))))
             body = b""
             while size := int(self.rfile.readline().split(b";")[0], 16):
                 body += self.rfile.read(size)
                 self.rfile.readline()
             while self.rfile.readline() not in (b"\r\n", b""):
                 pass  # trailers
-            return body
+            return self.decompressed(body)
+
+        def decompressed(self, body):
+            encoding = self.headers.get("Content-Encoding", "identity")
+            if encoding == "identity":
+                return body
+            if encoding != "gzip":
+                raise ConnectError("unimplemented", f"{encoding} is not read here")
+            try:
+                return gzip.decompress(body)
+            except (OSError, EOFError) as error:
+                raise ConnectError("invalid_argument", f"the body is no gzip: {error}") from error
 
         def run(self, content_type, body):
             if self.headers.get("Authorization") or self.headers.get("X-Plugin-Runtime-ID"):
@@ -203,7 +226,7 @@ def handler_for(plugin):
             if procedure is None:
                 raise ConnectError("unimplemented", f"{self.path} is not served here")
             if content_type == "application/json":
-                return json.dumps(procedure(json.loads(body or b"{}"))).encode()
+                return json.dumps(procedure(parsed(body))).encode()
             if content_type == "application/proto" and self.path == f"{SERVICE_PATH}Say":
                 said = procedure({"text": decode_strings(body).get(1, "")})
                 return encode_strings([said["text"], said["provider"]])

@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { check, failures } from "../support/check.js";
+
+test.each([
+  { fault: "wrong Content-Length", clause: "W-1.14" },
+  { fault: "no unknown fields", clause: "W-1.4" },
+  { fault: "no empty messages", clause: "W-1.5" },
+  { fault: "chunks are not read", clause: "W-1.6" },
+  { fault: "text/plain", clause: "W-1.7" },
+  { fault: "JSON's type for binary", clause: "W-1.7" },
+  { fault: "any content type", clause: "W-1.11" },
+  { fault: "gzip taken for text", clause: "W-1.12" },
+  { fault: "gzip without being asked", clause: "W-1.13" },
+  { fault: "closes connections without a word", clause: "W-1.14" },
+  { fault: "answers every path", clause: "W-1.15" },
+  { fault: "answers bad JSON", clause: "W-1.16" },
+  { fault: "500 for bad JSON", clause: "W-1.16" },
+  { fault: "dies of bad JSON", clause: "W-1.16" },
+  { fault: "dies of garbage", clause: "W-1.17" },
+  { fault: "runs procedures by GET", clause: "W-1.18" },
+  { fault: "content types with case", clause: "W-1.19" },
+  { fault: "drops the path of HOST_URL", clause: "W-2.4" },
+  { fault: "another cookie", clause: "W-3.1" },
+  { fault: "does not mind refusals", clause: "W-3.8" },
+  { fault: "no credentials", clause: "W-4.2" },
+  { fault: "no acknowledgement", clause: "W-4.6" },
+  { fault: "one identity only", clause: "W-4.6" },
+  { fault: "prints its token", clause: "W-4.7" },
+  { fault: "no self id", clause: "W-5.1" },
+  { fault: "self id with a slash", clause: "W-5.2" },
+  { fault: "version with a v", clause: "W-5.2" },
+  { fault: "another name in binary", clause: "W-5.6" },
+  { fault: "another type each time", clause: "W-5.7" },
+  { fault: "no base_url", clause: "W-6.4" },
+  { fault: "base_url of another port", clause: "W-6.4" },
+  { fault: "registers more than it declares", clause: "W-6.11" },
+  { fault: "registers less than it declares", clause: "W-6.12" },
+  { fault: "a path with a query", clause: "W-6.13" },
+  { fault: "unknown health", clause: "W-8.5" },
+  { fault: "an unknown report", clause: "W-8.6" },
+  { fault: "errors in plain text", clause: "W-10.5" },
+  { fault: "does not listen", clause: "W-11.1" },
+  { fault: "listens elsewhere", clause: "W-11.1" },
+  { fault: "unhealthy", clause: "W-11.2" },
+  { fault: "Shutdown not acknowledged", clause: "W-12.4" },
+  { fault: "ignores Shutdown", clause: "W-12.5" },
+  { fault: "ignores SIGTERM", clause: "W-12.6" },
+  { fault: "leaves a child", clause: "W-12.7" },
+])(
+  "check names $clause, and no other, for the fault: $fault",
+  async ({ fault, clause }) => {
+    const { exitCode, results, failed } = await check(fault);
+    expect(failures(results)).toEqual([expect.stringMatching(`^${clause}: `)]);
+    expect({ exitCode, failed }).toEqual({ exitCode: 1, failed: 1 });
+  },
+  60_000,
+);
