@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 // What takes minutes, or looks at the packed package rather than at the sources. Not part of `npm test`.
 export default defineConfig({
   test: {
-    include: ["test/{package,soak}/**/*.test.ts"],
+    include: ["test/{check,package,soak}/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 1,
     // For tests that count what is left in memory.
