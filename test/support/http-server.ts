@@ -5,6 +5,7 @@ import net, { type AddressInfo, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { connectInMemory } from "../../src/http/memory-connection.js";
 import { createOnePortServer, type OnePortServer, type OnePortServerOptions } from "../../src/http/one-port-server.js";
+import { resetStream } from "../../src/http/reset-stream.js";
 
 /** A server on a free port, with what a test needs to reach it and to see what went wrong in it. */
 export interface TestServer extends AsyncDisposable {
@@ -158,7 +159,7 @@ export function callOn(
       const text = await textOf(request, closed);
       return { status: fields[":status"] ?? 0, headers: fields, text, trailers };
     },
-    leave: () => void request.close(http2.constants.NGHTTP2_CANCEL),
+    leave: () => resetStream(request, http2.constants.NGHTTP2_CANCEL),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { constants, type ServerHttp2Session, type ServerHttp2Stream, type Settings } from "node:http2";
 import type { Socket } from "node:net";
+import { resetStream } from "../../../src/http/reset-stream.js";
 import type { Version } from "../../support/http-server.js";
 import { startHttp1Provider, startHttp2Provider, type TestProvider } from "../../support/router-host.js";
 
@@ -125,7 +126,7 @@ function servedByHttp2(stream: ServerHttp2Stream, headers: Record<string, unknow
       answerTrailers = fields;
       stream.end();
     },
-    die: () => stream.close(constants.NGHTTP2_INTERNAL_ERROR),
+    die: () => resetStream(stream, constants.NGHTTP2_INTERNAL_ERROR),
     crash: () => void (socket as Socket).resetAndDestroy(),
     over: new Promise((resolve) => stream.once("close", () => resolve())),
     looksComplete: () => ended,
