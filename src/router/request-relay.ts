@@ -102,8 +102,9 @@ export class RequestRelay {
   readonly #onData = (chunk: Buffer): void => {
     const call = this.#call;
     if (call === undefined) {
-      // A last one may come after `pause`.
-      this.#keep(chunk);
+      // A last one may come after `pause`. Kept whatever its length: whoever begins next has to get it.
+      this.bytes += chunk.length;
+      this.#kept?.push(chunk);
       return;
     }
     if (!this.#watcher.passing(this.bytes + chunk.length)) return;
