@@ -8,6 +8,7 @@ export default defineConfig({
     // Tests and examples import the package by its name, as its users do; here the name stands for the sources.
     alias: [
       { find: /^connect-plugin-host$/, replacement: here("src/index.ts") },
+      { find: /^connect-plugin-host\/testing$/, replacement: here("src/testing/index.ts") },
       { find: /^connect-plugin-host\/plugin$/, replacement: here("src/plugin/index.ts") },
     ],
   },

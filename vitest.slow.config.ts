@@ -1,9 +1,11 @@
 import { defineConfig } from "vitest/config";
+import base from "./vitest.config.js";
 
 // What takes minutes, or looks at the packed package rather than at the sources. Not part of `npm test`.
 export default defineConfig({
+  ...(base.resolve !== undefined && { resolve: base.resolve }),
   test: {
-    include: ["test/{check,package,soak}/**/*.test.ts"],
+    include: ["test/{check,long,package,soak}/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 1,
     // For tests that count what is left in memory.
