@@ -22,10 +22,12 @@ import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const cache = join(root, ".cache", "examples");
+// Modules that tests run in worker threads, and what they import.
+const ofTests = ["test/support/worker-plugins", "test/support/gen"];
 const staleAfterMs = 24 * 3_600_000;
 
 const sourceFiles = () =>
-  ["src", "examples"]
+  ["src", "examples", ...ofTests]
     .flatMap((folder) => readdirSync(join(root, folder), { recursive: true }).map((name) => join(folder, name)))
     .filter((name) => /\.[jt]s$/.test(name))
     .concat("package.json", "tsconfig.json", "scripts/example-build.mjs")
@@ -45,12 +47,17 @@ const writeJson = (path, value) => writeFileSync(path, `${JSON.stringify(value, 
 
 const build = (folder, files) => {
   const { name, version, type, dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const exports = { ".": "./src/index.js", "./plugin": "./src/plugin/index.js" };
+  const exports = {
+    ".": "./src/index.js",
+    "./plugin": "./src/plugin/index.js",
+    "./interceptors": "./src/plugin/interceptors/index.js",
+    "./testing": "./src/testing/index.js",
+  };
   writeJson(join(folder, "package.json"), { name, version, type, private: true, exports, dependencies });
   writeJson(join(folder, "tsconfig.json"), {
     extends: join(root, "tsconfig.json"),
     compilerOptions: { noEmit: false, noCheck: true, sourceMap: true, rootDir: root, outDir: folder },
-    include: [join(root, "src"), join(root, "examples")],
+    include: ["src", "examples", ...ofTests].map((name) => join(root, name)),
   });
   const typescriptFolder = dirname(createRequire(import.meta.url).resolve("typescript/package.json"));
   const compile = [join(typescriptFolder, "bin", "tsc"), "-p", join(folder, "tsconfig.json")];

@@ -10,6 +10,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const modules = [
   { proto: "proto", template: "buf.gen.yaml", base: "src" },
   { proto: "examples/proto", template: "examples/buf.gen.yaml", base: "examples" },
+  { proto: "src/testing/proto", template: "buf.gen.yaml", base: "src/testing" },
   { proto: "test/support/proto", template: "buf.gen.yaml", base: "test/support" },
 ];
 

@@ -1,4 +1,4 @@
-import { PluginHostError } from "./errors.js";
+import { type ErrorCode, PluginHostError } from "./errors.js";
 import { DependencyGraph } from "./graph/dependency-graph.js";
 import type { RuntimeId } from "./model/catalog.js";
 import type { PluginDeclaration } from "./model/declarations.js";
@@ -12,6 +12,9 @@ export interface AddSetPort {
   remove(runtimeId: RuntimeId): Promise<unknown>;
   /** What a spec's plugin says of itself before it is added; undefined if it cannot say. */
   describe(spec: PluginSpec): Promise<PluginDeclaration | undefined>;
+  /** Shows a plugin that failed to start as one that is down; it is tried again unless it is optional. */
+  addAbsent(spec: PluginSpec, error: unknown): PluginView;
+  warn(message: string, error: unknown): void;
 }
 
 interface Member {
@@ -28,20 +31,35 @@ interface Member {
 export async function addPlugins(port: AddSetPort, specs: readonly PluginSpec[]): Promise<PluginView[]> {
   const members = await Promise.all(
     specs.map(async (spec, index): Promise<Member> => {
-      return { spec, declaration: await naming(index, port.describe(spec)) };
+      const described = naming(index, port.describe(spec)).catch((error: unknown) => {
+        // Its start will say the same, and what becomes of it then.
+        if (!mayFail(spec, error)) throw error;
+        return undefined;
+      });
+      return { spec, declaration: await described };
     }),
   );
   const levels = levelsOf(members);
   const added: PluginView[] = [];
   let failure: { readonly error: unknown } | undefined;
   const results = new Map<Member, Promise<PluginView>>();
+  const startOne = async ({ spec }: Member, index: number): Promise<PluginView> => {
+    try {
+      return await naming(index, port.add(spec));
+    } catch (error) {
+      if (!mayFail(spec, error)) throw error;
+      const view = port.addAbsent(spec, error);
+      if (spec.importance === "optional") port.warn(`${view.runtimeId}, which is optional, did not start`, error);
+      return view;
+    }
+  };
   const start = (member: Member): Promise<PluginView> => {
     const known = results.get(member);
     if (known !== undefined) return known;
     const result = (async () => {
       await Promise.allSettled(providersFor(member, levels).map(start));
       if (failure !== undefined) throw failure.error;
-      const view = await naming(members.indexOf(member), port.add(member.spec));
+      const view = await startOne(member, members.indexOf(member));
       added.push(view);
       return view;
     })();
@@ -56,6 +74,13 @@ export async function addPlugins(port: AddSetPort, specs: readonly PluginSpec[])
   for (const view of added.reverse()) await port.remove(view.runtimeId).catch(() => {});
   throw failure.error;
 }
+
+// Another try would not change these, or nobody wants one.
+const final: readonly ErrorCode[] = ["INVALID_ARGUMENT", "DEPENDENCY_CYCLE", "OPERATION_ABORTED", "HOST_STOPPED"];
+
+/** Whether the others of its set go on without it. */
+const mayFail = ({ importance = "required" }: PluginSpec, error: unknown): boolean =>
+  importance !== "required" && error instanceof PluginHostError && !final.includes(error.code);
 
 /** Whatever fails says in `details.index` which of the set it is. */
 async function naming<T>(index: number, work: Promise<T>): Promise<T> {

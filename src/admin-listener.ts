@@ -1,8 +1,11 @@
 import type { AddressInfo } from "node:net";
-import { PluginHostError } from "./errors.js";
+import { invalid, PluginHostError } from "./errors.js";
+import type { ListenOptions } from "./host-server.js";
 import type { ServerExchange } from "./http/exchange.js";
-import { createOnePortServer, type ListenTarget, type OnePortServer } from "./http/one-port-server.js";
+import { createOnePortServer, type OnePortServer } from "./http/one-port-server.js";
 import { answerPlain } from "./http/request-check.js";
+import { resolveServerTls } from "./http/server-tls.js";
+import type { KeyPair } from "./http/tls-material.js";
 import { isLoopbackAddress } from "./identity/admission.js";
 import { type Authentication, createAuthenticator } from "./identity/authenticate.js";
 import { readCredentials, takePrefix } from "./identity/credentials.js";
@@ -57,9 +60,13 @@ export class AdminListener {
     });
   }
 
-  /** @throws PluginHostError `LISTEN_REFUSED` for a TCP port without an admin token; Node's error */
-  async listen(target: ListenTarget): Promise<string> {
+  /**
+   * @throws PluginHostError `LISTEN_REFUSED` for a TCP port without an admin token, `INVALID_ARGUMENT` that names a field
+   * of `tls`; Node's error
+   */
+  async listen(target: ListenOptions): Promise<string> {
     if ("path" in target) {
+      if (target.tls !== undefined) throw invalid("tls", "is for TCP ports; a Unix socket is for its owner only");
       // The socket is made before `listen` returns, so the process's umask is another for no other work than that: nobody
       // can connect between the socket's birth and a later chmod.
       const before = process.umask(0o177);
@@ -75,9 +82,16 @@ export class AdminListener {
     if (this.#parts.adminToken === undefined) {
       throw new PluginHostError("LISTEN_REFUSED", "an admin port needs adminToken; a Unix socket does not");
     }
-    await this.#server.listen(target);
+    const tls = target.tls === undefined ? undefined : resolveServerTls(target.tls);
+    const { port: wanted, host } = target;
+    await this.#server.listen({ port: wanted, ...(host === undefined ? {} : { host }) }, tls);
     const { address, port, family } = this.#server.address() as AddressInfo;
-    return `http://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+    return `${tls === undefined ? "http" : "https"}://${family === "IPv6" ? `[${address}]` : address}:${port}`;
+  }
+
+  /** Uses another certificate for handshakes from now on. False if there is none to replace. @throws PluginHostError */
+  setCertificate(keyPair: KeyPair): boolean {
+    return this.#server.setCertificate(keyPair);
   }
 
   close(graceMs: number): Promise<void> {

@@ -1,9 +1,11 @@
+import { pathToFileURL } from "node:url";
 import { invalid, PluginHostError } from "./errors.js";
 import { eventNames, streamEvents } from "./event-stream.js";
 import type { Host } from "./host.js";
-import { importPlugin } from "./import-plugin.js";
+import { findPlugin, importPlugin } from "./import-plugin.js";
 import type { Timer } from "./internal/clock.js";
 import { checkDeclaration } from "./lifecycle/declaration-check.js";
+import type { SupervisionSpec } from "./lifecycle/supervision-spec.js";
 import type { PlatformEvents } from "./model/platform-events.js";
 import { resolveLimits } from "./options.js";
 import { planOperation } from "./plan.js";
@@ -35,7 +37,7 @@ export function createAdminPort(host: Host): AdminPort {
       withTimeout(host, spec, async (signal) => host.viewOf(await lifecycle.add(await toSpec(host, spec), signal))),
     replacePlugin: (runtimeId, { allowMissingServices, ...spec }) =>
       withTimeout(host, spec, async (signal) => {
-        const start = await toSpec(host, spec);
+        const start = await toSpec(host, spec, lifecycle.termsOf(runtimeId));
         return host.viewOf(await lifecycle.replace(runtimeId, { ...start, allowMissingServices }, signal));
       }),
     removePlugin: (runtimeId, reason, graceMs) =>
@@ -44,6 +46,7 @@ export function createAdminPort(host: Host): AdminPort {
         limits: resolveLimits("limits", graceMs === undefined ? {} : { graceMs }, host.sources.limits),
         signal: undefined,
       }),
+    releasePlugin: async (runtimeId) => host.viewOf(await lifecycle.release(runtimeId)),
     plugin: (runtimeId) => host.viewOf(directory.committed(runtimeId)),
     plugins: () => host.visiblePlugins().map((plugin) => host.viewOf(plugin)),
     services: () =>
@@ -75,8 +78,8 @@ export function createAdminPort(host: Host): AdminPort {
   };
 }
 
-async function toSpec(host: Host, { source, declares }: AdminSpec) {
-  const start = toStartSpec(await toSource(source), host.sources);
+async function toSpec(host: Host, { source, declares }: AdminSpec, replaces?: SupervisionSpec) {
+  const start = toStartSpec(await toSource(source), host.sources, replaces);
   return declares === undefined ? start : { ...start, declares: checkDeclaration("declares", declares) };
 }
 
@@ -85,8 +88,7 @@ async function toSource(source: AdminSource): Promise<PluginSource> {
     case "endpoint":
       return { endpoint: source.url };
     case "module":
-      if (source.worker)
-        throw invalid("source.module.worker", "is not there yet; leave it out to run in the host's process");
+      if (source.worker) return { worker: pathToFileURL(findPlugin(source.specifier)) };
       return { module: await importPlugin(source.specifier) };
     case "process": {
       const [command = "", ...args] = source.command;

@@ -91,7 +91,7 @@ function serveCapability(target: CapabilityTarget, router: ServiceRouter): Serve
       const handler = fetchHandler(target.fetch);
       return (granted) => {
         const exchange = answered(granted, router);
-        return exchange && (handler(exchange) as Promise<void>);
+        return exchange?.answeredBy(handler(exchange) as Promise<void>);
       };
     }
     case "routes": {
@@ -100,7 +100,7 @@ function serveCapability(target: CapabilityTarget, router: ServiceRouter): Serve
         const exchange = answered(granted, router);
         if (exchange === undefined) return;
         const call = procedures.handle(exchange);
-        if (call !== false) return void (await call);
+        if (call !== false) return exchange.answeredBy(call);
         sendError(
           exchange,
           detectProtocol(exchange.head),
@@ -111,9 +111,9 @@ function serveCapability(target: CapabilityTarget, router: ServiceRouter): Serve
   }
 }
 
-/** Without an identity of its own the grant is what lets the caller in, as an ingress would. */
+/** The grant is what lets the caller in: one without an identity of its own as an ingress would. */
 const callerTowards = (caller: Principal): Principal =>
-  caller.kind === "plugin" ? caller : { kind: "ingress", user: undefined };
+  caller.kind === "plugin" ? { ...caller, byGrant: true } : { kind: "ingress", user: undefined };
 
 /** The exchange for a provider, which the router takes account of. */
 const forwarded = ({ exchange, path, fields }: GrantedCall): ServerExchange =>

@@ -4,7 +4,7 @@ import { dialAgain } from "./lifecycle/dial-again.js";
 import type { StartSpec } from "./lifecycle/plugin-start.js";
 import type { PluginDeclaration } from "./model/declarations.js";
 import type { RemoteOptions } from "./rpc/plugin-calls.js";
-import { openPluginRemote } from "./rpc/plugin-remote.js";
+import { isReachable, openPluginRemote } from "./rpc/plugin-remote.js";
 
 /**
  * What a plugin says of itself before it is added: what was declared for it, or its own word if it runs already.
@@ -19,8 +19,7 @@ export async function describePlugin(
   signal?: AbortSignal,
 ): Promise<PluginDeclaration | undefined> {
   const { address } = launcher;
-  if (declares !== undefined || address === undefined || address.kind === "external" || address.kind === "link")
-    return declares;
+  if (declares !== undefined || address === undefined || !isReachable(address)) return declares;
   const remote = openPluginRemote(address, options);
   const enough = new AbortController();
   const stop = (): void => enough.abort(signal?.reason);

@@ -31,15 +31,23 @@ export const errorCodes = {
   PLUGIN_PROTOCOL: "PLUGIN_PROTOCOL",
   /** The plugin's own code failed to start or refused its identity. */
   PLUGIN_FAILED: "PLUGIN_FAILED",
-  /** The plugin's process ended before it was ready, or while others counted on it; `details` has exit code, signal and last lines. */
+  /** The plugin's process or thread ended before it was ready, or while others counted on it; `details` has exit code, signal and last lines. */
   PLUGIN_EXITED: "PLUGIN_EXITED",
+  /** A signal ended the plugin's process, or an error in it that nobody handled: a panic, an uncaught exception. Otherwise as `PLUGIN_EXITED`. */
+  PLUGIN_CRASHED: "PLUGIN_CRASHED",
+  /** The plugin's process runs, and the host could not reach it in time: it has not opened its port. */
+  PLUGIN_NOT_LISTENING: "PLUGIN_NOT_LISTENING",
+  /** The watchdog has ended the plugin's worker thread: it answered nothing for as long as `watchdogMs` allows. */
+  PLUGIN_UNRESPONSIVE: "PLUGIN_UNRESPONSIVE",
+  /** The plugin's worker thread has filled its JavaScript heap, or held more outside of it than `maxBufferMb` allows. */
+  PLUGIN_OUT_OF_MEMORY: "PLUGIN_OUT_OF_MEMORY",
   /** There is no such program. */
   COMMAND_NOT_FOUND: "COMMAND_NOT_FOUND",
   /** The program is there, and the system cannot run it: its mode, its format, or the interpreter or loader that it needs. */
   COMMAND_NOT_EXECUTABLE: "COMMAND_NOT_EXECUTABLE",
   /** The program is built for another kind of machine or system. */
   COMMAND_WRONG_ARCHITECTURE: "COMMAND_WRONG_ARCHITECTURE",
-  /** Other processes took every port that the host chose for a program. */
+  /** Other processes took every port that the host chose for a program, or the program wants one that is taken. */
   PORT_IN_USE: "PORT_IN_USE",
   /** The plugin reported or was seen unhealthy while it had to become healthy. */
   PLUGIN_NOT_HEALTHY: "PLUGIN_NOT_HEALTHY",
@@ -61,8 +69,12 @@ export const errorCodes = {
   NO_HEALTHY_PROVIDER: "NO_HEALTHY_PROVIDER",
   /** No registration has this id. */
   REGISTRATION_NOT_FOUND: "REGISTRATION_NOT_FOUND",
+  /** Another host uses the folder that the option `stateDir` names. */
+  STATE_DIR_IN_USE: "STATE_DIR_IN_USE",
   /** The caller is known, and may not do this. */
   NOT_ALLOWED: "NOT_ALLOWED",
+  /** A plugin discovers, watches, calls or registers what it did not declare; the message says which declaration is missing. */
+  NOT_DECLARED: "NOT_DECLARED",
   /** The caller's identity is missing, wrong, expired or revoked. */
   UNAUTHENTICATED: "UNAUTHENTICATED",
   /** The handshake's magic cookie is not the host's. */
@@ -75,6 +87,8 @@ export const errorCodes = {
   CAPABILITY_NOT_FOUND: "CAPABILITY_NOT_FOUND",
   /** The host offers the capability, but in no version that was asked for. */
   CAPABILITY_VERSION_MISMATCH: "CAPABILITY_VERSION_MISMATCH",
+  /** A circuit breaker made no call, because too many before it had failed. */
+  CIRCUIT_OPEN: "CIRCUIT_OPEN",
   /** A limit on a count or rate was reached. */
   LIMIT_REACHED: "LIMIT_REACHED",
 } as const;

@@ -20,6 +20,7 @@ export const eventNames = Object.keys({
   "plugin-removed": true,
   "plugin-replaced": true,
   health: true,
+  supervision: true,
   registered: true,
   unregistered: true,
   step: true,

@@ -9,6 +9,7 @@ import type { Authentication } from "./identity/authenticate.js";
 import { type Credentials, type PathPrefix, readCredentials, takePrefix } from "./identity/credentials.js";
 import { isAuthority, originRefusal } from "./identity/origin-guard.js";
 import type { Ingress, IngressMatch } from "./ingress.js";
+import type { Readiness } from "./lifecycle/supervisor.js";
 import { linkPath, requestedLink } from "./link/link-opening.js";
 import { shown } from "./model/limits.js";
 import type { Principal } from "./model/principal.js";
@@ -44,6 +45,8 @@ export interface HostFrontParts {
   readonly isLoopback: (connection: ConnectionInfo) => boolean;
   /** Undefined while the host takes calls, otherwise why it does not. */
   readonly notReady: () => string | undefined;
+  /** Whether plugins that the host needs are down. */
+  readonly readiness: () => Readiness;
   /** Told of a request to upgrade that failed inside the host; the caller has got 500 then. */
   readonly onError: (error: unknown) => void;
 }
@@ -212,13 +215,18 @@ export class HostFront {
     if (method !== "GET" && method !== "HEAD") return false;
     const path = pathOf(target);
     if (!isHealthPage(path)) return false;
-    const problem = path === "/readyz" ? this.#parts.notReady() : undefined;
-    exchange.reply(
-      problem === undefined ? 200 : 503,
-      ["content-type", "text/plain; charset=utf-8"],
-      `${problem ?? "ok"}\n`,
-    );
+    const { isGood, text } = path === "/readyz" ? this.#readiness() : { isGood: true, text: "ok" };
+    exchange.reply(isGood ? 200 : 503, ["content-type", "text/plain; charset=utf-8"], `${text}\n`);
     return true;
+  }
+
+  #readiness(): { readonly isGood: boolean; readonly text: string } {
+    const problem = this.#parts.notReady();
+    if (problem !== undefined) return { isGood: false, text: problem };
+    const { state, reasons } = this.#parts.readiness();
+    if (state === "ready") return { isGood: true, text: "ok" };
+    const heading = state === "degraded" ? "degraded" : "not ready";
+    return { isGood: state === "degraded", text: [heading, ...reasons].join("\n") };
   }
 }
 

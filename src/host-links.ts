@@ -5,6 +5,7 @@ import type { ConnectionInfo, ExchangeHandler } from "./http/exchange.js";
 import { answerPlain, type HeadLimits } from "./http/request-check.js";
 import type { Clock } from "./internal/clock.js";
 import { type Deferred, deferred } from "./internal/deferred.js";
+import { LaunchedLinks } from "./launched-links.js";
 import { callKind, closeCode, resetCode } from "./link/frame.js";
 import { HttpExchange } from "./link/http-exchange.js";
 import { acceptLink } from "./link/link-opening.js";
@@ -45,6 +46,8 @@ const refused: LinkStreamHandler = { onData() {}, onEnd() {}, onReset() {} };
 
 /** The links of all plugins: one for each, the last one that it dialled. */
 export class HostLinks implements ProviderLinks {
+  /** Links that the host's own launches hold, and that nobody has dialled. */
+  readonly launched: LaunchedLinks;
   readonly #parts: HostLinksParts;
   readonly #all = new Set<HostLink>();
   /** Those that take calls. */
@@ -56,6 +59,19 @@ export class HostLinks implements ProviderLinks {
 
   constructor(parts: HostLinksParts) {
     this.#parts = parts;
+    this.launched = new LaunchedLinks({
+      clock: parts.clock,
+      limits: parts.options.limits,
+      onError: parts.onError,
+      take: (stream, link) => this.#take(stream, link),
+      joined: (link) => {
+        this.#all.add(link);
+        this.#greet(link);
+        if (link.session?.state === "open") this.#ready(link);
+      },
+      leaving: (link) => this.#detach(link),
+      closed: (link) => this.#closed(link),
+    });
   }
 
   get isFull(): boolean {

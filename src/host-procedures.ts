@@ -1,17 +1,21 @@
 import type { CapabilityBroker } from "./capabilities/capability-broker.js";
 import type { ServeGranted } from "./capability-front.js";
+import { PluginHostError } from "./errors.js";
 import type { HostServer } from "./host-server.js";
 import type { ConnectHandler } from "./http/connect-handler.js";
 import type { ServerExchange } from "./http/exchange.js";
 import { admissionRefusal } from "./identity/admission.js";
 import type { Authentication } from "./identity/authenticate.js";
 import type { IdentityStore } from "./identity/identity-store.js";
+import { randomBase64Url } from "./internal/ids.js";
+import type { LaunchNonces } from "./launch/launch-nonces.js";
 import type { Lifecycle } from "./lifecycle/lifecycle.js";
 import type { LivePlugin } from "./lifecycle/live-plugin.js";
 import { OpenWatches } from "./lifecycle/open-watches.js";
 import type { PluginDirectory } from "./lifecycle/plugin-directory.js";
 import type { SelfRegistration } from "./lifecycle/self-registration.js";
 import type { RuntimeId } from "./model/catalog.js";
+import { callRefusal, unknownPermissions } from "./model/permissions.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Catalog } from "./registry/catalog.js";
 import type { ServiceRegistry } from "./registry/service-registry.js";
@@ -28,6 +32,7 @@ export interface ProcedureParts {
   readonly lifecycle: Lifecycle;
   readonly selfRegistration: SelfRegistration;
   readonly identities: IdentityStore;
+  readonly nonces: LaunchNonces;
   readonly broker: CapabilityBroker<ServeGranted>;
   /** Made after the procedures, and there before the first call. */
   readonly server: () => HostServer;
@@ -50,6 +55,9 @@ export function joinProcedures(parts: ProcedureParts): ConnectHandler {
     return plugin;
   };
   const observe = (runtimeId: RuntimeId, type: string): void => {
+    const { permissions } = directory.get(runtimeId) ?? { permissions: unknownPermissions };
+    const refusal = callRefusal(options.permissions, runtimeId, permissions, type, undefined);
+    if (refusal !== undefined) throw new PluginHostError("NOT_DECLARED", refusal);
     const plugin = seen(runtimeId);
     if (plugin !== undefined) directory.observe(plugin, type);
   };
@@ -65,6 +73,14 @@ export function joinProcedures(parts: ProcedureParts): ConnectHandler {
       admissionRefusal: (principal, connection) => admissionRefusal(server().admissionPolicy(), principal, connection),
       join: (...who) => selfRegistration.join(...who),
       refused: (launchId, refusal) => selfRegistration.refused(launchId, refusal),
+      hostSecretFor: (runtimeId, launchId) => {
+        const plugin = directory.get(runtimeId);
+        if (plugin === undefined) return "";
+        // A launched program has known its secret from the start; another one may have been taken for it by mistake before.
+        const ofLaunch = parts.nonces.hostSecretOf(launchId ?? plugin.launched?.launchId ?? "");
+        plugin.hostSecret = ofLaunch ?? plugin.hostSecret ?? randomBase64Url(32);
+        return plugin.hostSecret;
+      },
       renew: (runtimeId) => identities.rotate(runtimeId),
     },
     registry: {
@@ -77,8 +93,8 @@ export function joinProcedures(parts: ProcedureParts): ConnectHandler {
         directory.reactions.discovered(runtimeId, type);
       },
       watchOpened: (runtimeId, type) => {
-        const closed = watches.open(runtimeId);
         observe(runtimeId, type);
+        const closed = watches.open(runtimeId);
         const ended = directory.reactions.watchOpened(runtimeId, type);
         return () => {
           closed();
@@ -96,6 +112,7 @@ export function joinProcedures(parts: ProcedureParts): ConnectHandler {
     },
     health: {
       registry,
+      watchOpened: (caller) => watches.open(caller),
       isServing: () => !lifecycle.isStopping,
       stopped: parts.stopped,
     },

@@ -130,8 +130,8 @@ export class HostServer {
   urlFor(address: PluginAddress): string {
     const url = this.url();
     if (url !== undefined) return url;
-    // A module reaches the host in memory, whatever the name.
-    if (address.kind === "module") return "http://host.invalid";
+    // A module reaches the host in memory, a worker over its link, whatever the name.
+    if (address.kind === "module" || address.kind === "worker") return "http://host.invalid";
     throw new PluginHostError(
       "HOST_URL_UNKNOWN",
       "a plugin outside this process needs the host's URL; call listen first, or set publicUrl for a mounted handler",
@@ -176,10 +176,20 @@ export class HostServer {
     return this.#server.openConnections;
   }
 
-  close(graceMs: number): Promise<void> {
+  /** Connections end with the answers on them from now on. */
+  leave(): void {
+    this.#server.leave();
+  }
+
+  /** What has arrived already is answered. */
+  async close(graceMs: number): Promise<void> {
+    // In one turn connections are taken, in a later one what came on them is read; a turn with nothing to do takes no time.
+    for (let turn = 0; turn < turnsToRead; turn++) await new Promise((resolve) => setImmediate(resolve));
     return this.#server.close({ graceMs });
   }
 }
+
+const turnsToRead = 10;
 
 function urlOf({ address, family, port }: AddressInfo, secure: boolean): string {
   // A wildcard is no address to call; plugins on this machine reach it over loopback.

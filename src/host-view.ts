@@ -2,7 +2,9 @@ import type { TokenBuckets } from "./internal/token-bucket.js";
 import type { PluginDirectory } from "./lifecycle/plugin-directory.js";
 import type { SelfRegistration } from "./lifecycle/self-registration.js";
 import type { PluginRecord, RuntimeId } from "./model/catalog.js";
+import { callRefusal, unknownPermissions } from "./model/permissions.js";
 import { type Principal, principalId } from "./model/principal.js";
+import { worthAskingInMs } from "./model/supervision.js";
 import type { ResolvedOptions } from "./options.js";
 import type { Catalog } from "./registry/catalog.js";
 import { isEjected } from "./registry/provider-state.js";
@@ -26,30 +28,34 @@ export interface HostViewParts {
 /** The router's questions, answered from the visible state. */
 export function createRouterView(parts: HostViewParts): RouterView {
   const { catalog, registry, directory, options, rates } = parts;
-  const { clock } = options;
+  const { clock, permissions: policy } = options;
   const retryAfterMs = options.router?.retryAfterMs ?? defaultRetryAfterMs;
   const tryEjected = options.router?.whenAllEjected === "try";
   const found = (runtimeId: RuntimeId, { plugin, registrations }: Offered): RouteLookup => {
     const live = directory.get(runtimeId);
     if (live === undefined) return { kind: "not-found", message: `${runtimeId} is gone` };
-    const { inFlight, health } = live;
+    const { inFlight, health, hostSecret } = live;
     const lastResort = tryEjected && isEjected(plugin);
-    const retryAfterMs = ejectedForMs(plugin);
+    const retryAfterMs = awayForMs(plugin);
     return {
       kind: "found",
-      provider: { plugin, registrations, inFlight, trial: health.trial, lastResort, retryAfterMs },
+      provider: { plugin, registrations, inFlight, trial: health.trial, lastResort, retryAfterMs, hostSecret },
     };
   };
-  /** How long nobody is sent to it; undefined if it is not ejected. */
-  const ejectedForMs = (plugin: PluginRecord): number | undefined => {
+  /** How long nobody is sent to it; undefined if that is not known. */
+  const awayForMs = (plugin: PluginRecord): number | undefined => {
+    if (plugin.health.cause === "exit") {
+      const supervision = directory.get(plugin.runtimeId)?.supervision;
+      return supervision === undefined ? undefined : worthAskingInMs(supervision, clock.now());
+    }
     const traffic = isEjected(plugin) ? directory.get(plugin.runtimeId)?.health.traffic : undefined;
     return traffic?.kind === "ejected" ? Math.max(0, traffic.until - clock.now()) : undefined;
   };
-  /** When the first ejected provider of a type is tried again. */
-  const nextTrialMs = (type: string): number | undefined => {
+  /** When the first provider of a type may be back. */
+  const nextReturnMs = (type: string): number | undefined => {
     let soonest: number | undefined;
     for (const { plugin } of catalog.offersOf(type)?.byPlugin.values() ?? []) {
-      const leftMs = ejectedForMs(plugin);
+      const leftMs = awayForMs(plugin);
       if (leftMs !== undefined && leftMs < (soonest ?? Number.POSITIVE_INFINITY)) soonest = leftMs;
     }
     return soonest;
@@ -72,7 +78,7 @@ export function createRouterView(parts: HostViewParts): RouterView {
       const result = registry.find(type, { purpose: "route", minVersion, callerId, exclude, tryEjected });
       if (result.kind === "none") {
         if (result.code !== "NO_HEALTHY_PROVIDER") return { kind: "not-found", message: result.message };
-        return { kind: "unavailable", message: result.message, retryAfterMs: nextTrialMs(type) ?? retryAfterMs };
+        return { kind: "unavailable", message: result.message, retryAfterMs: nextReturnMs(type) ?? retryAfterMs };
       }
       const { plugin, registration } = result.provider;
       const offer = catalog.offerOf(plugin.runtimeId, type);
@@ -81,6 +87,12 @@ export function createRouterView(parts: HostViewParts): RouterView {
       if (offered[0] === registration) return found(plugin.runtimeId, { plugin, registrations: offered });
       const others = offered.filter((other) => other !== registration);
       return found(plugin.runtimeId, { plugin, registrations: [registration, ...others] });
+    },
+    undeclared(caller, serviceType, where) {
+      if (policy === "off" || caller.kind !== "plugin" || caller.byGrant === true) return undefined;
+      const { runtimeId } = caller;
+      const permissions = directory.get(runtimeId)?.permissions ?? unknownPermissions;
+      return callRefusal(policy, runtimeId, permissions, serviceType, where);
     },
     refusal(caller, { plugin }, serviceType, method) {
       const { runtimeId, selfId } = plugin;

@@ -1,7 +1,6 @@
 import { setMaxListeners } from "node:events";
 import type { Duplex } from "node:stream";
-import type { ConnectionOptions } from "node:tls";
-import { AdminListener } from "./admin-listener.js";
+import { AdminListeners } from "./admin-listeners.js";
 import { createAdminPort } from "./admin-port.js";
 import type { CapabilityBroker } from "./capabilities/capability-broker.js";
 import type { CheckedOffer } from "./capabilities/capability-offer.js";
@@ -14,19 +13,20 @@ import { HealthMonitor } from "./health/health-monitor.js";
 import type { HostFront } from "./host-front.js";
 import type { HostLinks } from "./host-links.js";
 import { HostServer, type ListenOptions } from "./host-server.js";
+import { HostSweep } from "./host-sweep.js";
 import type { ServerExchange } from "./http/exchange.js";
-import type { ListenTarget } from "./http/one-port-server.js";
 import type { KeyPair } from "./http/tls-material.js";
 import { baseUrlRefusal } from "./identity/base-url-policy.js";
 import { IdentityStore } from "./identity/identity-store.js";
 import { createInProcessHost } from "./in-process-host.js";
-import type { Clock, Timer } from "./internal/clock.js";
+import type { Clock } from "./internal/clock.js";
 import { Emitter } from "./internal/emitter.js";
 import { randomHex } from "./internal/ids.js";
 import { joinFront } from "./join-front.js";
 import { joinLinks } from "./join-links.js";
 import { joinRouter } from "./join-router.js";
 import { LaunchNonces } from "./launch/launch-nonces.js";
+import { LaunchState, type SweptProgram } from "./launch/launch-state.js";
 import { ProcessPorts } from "./launch/process-ports.js";
 import { Lifecycle } from "./lifecycle/lifecycle.js";
 import type { LivePlugin } from "./lifecycle/live-plugin.js";
@@ -36,23 +36,25 @@ import type { Dependencies, LifecyclePorts } from "./lifecycle/ports.js";
 import { SelfRegistration } from "./lifecycle/self-registration.js";
 import { hostFeatures, linkFeature } from "./link/host-features.js";
 import type { InProcessRoute } from "./link/in-process-route.js";
+import { MessagePortTransport } from "./link/message-port-transport.js";
 import type { RuntimeId } from "./model/catalog.js";
 import type { PluginDeclaration } from "./model/declarations.js";
 import type { PlatformEvents } from "./model/platform-events.js";
 import type { Principal } from "./model/principal.js";
+import { isDown } from "./model/supervision.js";
 import type { ResolvedOptions } from "./options.js";
 import type { SourceContext } from "./plugin-source.js";
 import { type PluginView, viewOf } from "./plugin-view.js";
 import { Catalog } from "./registry/catalog.js";
 import { ServiceRegistry } from "./registry/service-registry.js";
+import { replaceUpstreamTls } from "./replace-upstream-tls.js";
 import type { ServiceRouter } from "./router/router.js";
-import { resolveUpstreamTls } from "./router/upstream-tls.js";
+import type { UpstreamTlsOptions } from "./router/upstream-tls.js";
 import { openLinkRemote } from "./rpc/link-remote.js";
 import type { RemoteOptions } from "./rpc/plugin-calls.js";
-import { openPluginRemote } from "./rpc/plugin-remote.js";
+import { isReachable, openPluginRemote } from "./rpc/plugin-remote.js";
 
 const ownPrincipal: Principal = Object.freeze({ kind: "host" });
-const longestSweepMs = 3_600_000;
 
 /** All parts of a platform, joined. Each part knows the others only through the small interfaces that are filled in here. */
 export class Host {
@@ -72,21 +74,20 @@ export class Host {
   readonly #router: ServiceRouter;
   readonly #broker: CapabilityBroker<ServeGranted>;
   readonly #server: HostServer;
-  readonly #links: HostLinks | undefined;
+  readonly #links: HostLinks;
   /** Whether somebody else's server may hand over requests to upgrade. */
   #takesUpgrades = false;
   readonly #inFlightListeners = new Set<(runtimeId: RuntimeId) => void>();
-  readonly #adminListeners: AdminListener[] = [];
+  readonly adminListeners: AdminListeners;
   readonly #stopped = new AbortController();
-  /** Towards plugins over `https:`. */
-  readonly #tls: ConnectionOptions;
   readonly #nonces = new LaunchNonces();
-  #sweep: Timer | undefined;
+  readonly #launchState: LaunchState | undefined;
+  readonly #sweep: HostSweep;
 
   constructor(options: ResolvedOptions) {
     this.#options = options;
-    this.#tls = resolveUpstreamTls(options.router?.tls ?? {});
     this.clock = options.clock;
+    this.#launchState = this.#createLaunchState();
     this.#identities = new IdentityStore(options);
     this.#catalog = new Catalog({
       epoch: randomHex(6),
@@ -106,15 +107,17 @@ export class Host {
     });
     this.dependencies = dependencyView(this.graph, this.registry);
     const ports = this.#lifecyclePorts();
-    const { aliasLifeMs, maxRegistrationsPerPlugin } = options;
-    this.directory = new PluginDirectory({ ports, aliasLifeMs, maxRegistrationsPerPlugin });
+    const { aliasLifeMs, maxRegistrationsPerPlugin, permissions } = options;
+    this.directory = new PluginDirectory({ ports, aliasLifeMs, maxRegistrationsPerPlugin, permissions });
     const { directory } = this;
     this.#selfRegistration = new SelfRegistration({
       ports,
       directory,
+      permissions,
       baseUrlRefusal: (address, peer) => baseUrlRefusal(options.baseUrls, address, peer),
     });
-    this.lifecycle = new Lifecycle({ ports, directory, selfRegistration: this.#selfRegistration });
+    const parties = { ports, directory, selfRegistration: this.#selfRegistration };
+    this.lifecycle = new Lifecycle(parties, options.supervision.random);
     const parts = {
       options,
       catalog: this.#catalog,
@@ -127,16 +130,25 @@ export class Host {
     };
     this.#links = joinLinks({ ...parts, router: () => this.#router, handle: (exchange) => this.handle(exchange) });
     this.#router = joinRouter({ ...parts, links: this.#links, events: this.events });
-    this.#catalog.subscribe(({ touchedTypes }) => this.#router.providersChanged(touchedTypes));
+    this.#catalog.subscribe(({ touchedTypes }) => {
+      this.#router.providersChanged(touchedTypes);
+      this.lifecycle.typesChanged(touchedTypes);
+    });
     this.#broker = createBroker(options.grants, this.clock, this.#identities);
-    this.events.on("plugin-removed", ({ plugin }) => this.#broker.ownerEnded(plugin.runtimeId));
+    this.events.on("plugin-removed", ({ plugin: { runtimeId } }) => {
+      // Who is only out of sight keeps its identity, and its grants.
+      if (this.#identities.get(runtimeId) === undefined) this.#broker.ownerEnded(runtimeId);
+    });
+    this.events.on("supervision", ({ runtimeId, supervision }) => {
+      if (isDown(supervision)) this.#broker.ownerEnded(runtimeId);
+    });
     for (const offer of options.capabilities) this.offerCapability(offer);
     this.front = joinFront({
       ...parts,
       broker: this.#broker,
       nonces: this.#nonces,
       router: this.#router,
-      links: this.#links,
+      links: options.link && this.#links,
       server: () => this.#server,
       admin: options.adminToken === undefined ? undefined : createAdminPort(this),
       stopped: this.#stopped.signal,
@@ -150,9 +162,15 @@ export class Host {
     });
     this.sources = {
       limits: options.limits,
+      restart: options.supervision.restart,
       hostUrl: () => this.#server.url() ?? "http://host.invalid",
       connectHost: () => this.connect(),
       inProcess: createInProcessHost(this.#identities, this.#router),
+      workers: {
+        clock: this.clock,
+        environment: process.env,
+        openLink: (port) => this.#links.launched.open(new MessagePortTransport(port)),
+      },
       processes: {
         clock: this.clock,
         nonces: this.#nonces,
@@ -160,11 +178,20 @@ export class Host {
         hostUrlFor: (address) => this.#server.urlFor(address),
         environment: process.env,
         hostCa: () => this.#server.ca,
+        hostFeatures: () => this.#features(false),
+        state: this.#launchState,
       },
     };
+    this.adminListeners = new AdminListeners(() => ({
+      admin: createAdminPort(this),
+      adminToken: options.adminToken,
+      identities: this.#identities,
+      clock: this.clock,
+      onError: (error) => this.#warn("an admin request failed inside the host", error),
+    }));
     // One listener for each open health watch.
     setMaxListeners(0, this.#stopped.signal);
-    this.#sweepLater();
+    this.#sweep = new HostSweep({ ...parts, clock: this.clock, links: this.#links, broker: this.#broker });
   }
 
   url(): string | undefined {
@@ -177,7 +204,14 @@ export class Host {
   }
 
   async listen(target: ListenOptions): Promise<void> {
+    // Before the programs of an earlier host can call.
+    await this.#launchState?.open();
     this.#doubt(await this.#server.listen(target));
+  }
+
+  /** Stops the programs that an earlier host was to keep, and that nobody has taken up. */
+  async sweepKept(): Promise<SweptProgram[]> {
+    return (await this.#launchState?.sweepKept(this.#options.limits.shutdownMs)) ?? [];
   }
 
   setCertificate(keyPair: KeyPair): void {
@@ -218,18 +252,10 @@ export class Host {
     return offerCapability(this.#broker, this.#router, offer);
   }
 
-  /** Opens the admin service on a listener of its own. Resolves with its URL. */
-  async listenAdmin(target: ListenTarget): Promise<string> {
-    const listener = new AdminListener({
-      admin: createAdminPort(this),
-      adminToken: this.#options.adminToken,
-      identities: this.#identities,
-      clock: this.clock,
-      onError: (error) => this.#warn("an admin request failed inside the host", error),
-    });
-    const url = await listener.listen(target);
-    this.#adminListeners.push(listener);
-    return url;
+  /** Certificates towards one plugin, or all that were added without some of their own. */
+  setUpstreamTls(given: UpstreamTlsOptions, runtimeId: RuntimeId | undefined): void {
+    if (runtimeId === undefined) this.#router.tls.replace(given);
+    else replaceUpstreamTls(this.directory.committed(runtimeId), given);
   }
 
   /** What a plugin says of itself before it is added; undefined if it cannot say. */
@@ -239,7 +265,8 @@ export class Host {
 
   /** The plugin as the platform shows it, now. */
   viewOf(plugin: LivePlugin): PluginView {
-    return viewOf(plugin, this.#router.waitingFor(plugin.runtimeId));
+    const { runtimeId } = plugin;
+    return viewOf(plugin, this.#router.waitingFor(runtimeId), this.#links?.sessionOf(runtimeId) !== undefined);
   }
 
   visiblePlugins(): LivePlugin[] {
@@ -250,20 +277,25 @@ export class Host {
   async stop(closeClients: () => void): Promise<void> {
     const { stopBudgetMs } = this.#options;
     const endsAt = this.clock.monotonic() + stopBudgetMs;
+    this.#server.leave();
     await this.lifecycle.stop(() => this.#stopLevels(), stopBudgetMs);
     this.#stopped.abort();
     closeClients();
-    this.#sweep?.cancel();
+    this.#sweep.stop();
     this.registry.close();
     const leftMs = Math.max(0, endsAt - this.clock.monotonic());
-    const linksClosed = this.#links?.close(leftMs);
+    const linksClosed = this.#links.close(leftMs);
     this.directory.close();
-    await Promise.all([
-      linksClosed,
-      this.#server.close(leftMs),
-      ...this.#adminListeners.map((listener) => listener.close(leftMs)),
-    ]);
+    await Promise.all([linksClosed, this.#server.close(leftMs), this.adminListeners.close(leftMs)]);
     this.#router.close();
+    this.#launchState?.close();
+  }
+
+  #createLaunchState(): LaunchState | undefined {
+    const { stateDir: folder } = this.#options;
+    if (folder === undefined) return undefined;
+    const warn = (message: string, error?: unknown): void => this.#warn(message, error);
+    return new LaunchState({ folder, clock: this.clock, nonces: this.#nonces, warn });
   }
 
   #lifecyclePorts(): LifecyclePorts {
@@ -273,14 +305,16 @@ export class Host {
       state: this.#catalog,
       identities: this.#identities,
       dependencies: this.dependencies,
-      openRemote: (address) => {
-        if (address.kind === "external" || address.kind === "link") {
-          throw new Error("a plugin without an address cannot be asked");
+      openRemote: (address, hostSecret) => {
+        if (address.kind === "worker") {
+          return openLinkRemote(this.#links.launched.sessionOf(address.launchId), this.#remoteOptions(true));
         }
-        return openPluginRemote(address, this.#remoteOptions(address.kind === "module"));
+        if (!isReachable(address)) throw new Error("a plugin without an address cannot be asked");
+        const options = this.#remoteOptions(address.kind === "module");
+        return openPluginRemote(address, hostSecret === undefined ? options : { ...options, hostSecret });
       },
       remoteOverLink: (runtimeId) => {
-        const session = this.#links?.sessionOf(runtimeId);
+        const session = this.#links.sessionOf(runtimeId);
         return session === undefined ? undefined : openLinkRemote(session, this.#remoteOptions(false));
       },
       monitorHealth: (onChange) => new HealthMonitor({ ...health, clock: this.clock, onChange }),
@@ -296,32 +330,20 @@ export class Host {
   #remoteOptions(inProcess: boolean): RemoteOptions {
     const { magicCookie, appProtocolVersion } = this.#options;
     const cookie = { magicCookieKey: magicCookie.key, magicCookieValue: magicCookie.value };
-    return { ...cookie, appProtocolVersion, tls: this.#tls, features: () => this.#features(inProcess) };
+    return { ...cookie, appProtocolVersion, tls: this.#router.tls, features: () => this.#features(inProcess) };
   }
 
   /** What this host can do beyond the first protocol. A link is for plugins that can dial it. */
   #features(inProcess: boolean): readonly string[] {
     const canDial = !inProcess && (this.#server.isListening || this.#takesUpgrades);
     const features = Object.values(hostFeatures);
-    return canDial && this.#links !== undefined ? [...features, linkFeature] : features;
+    return canDial && this.#options.link !== undefined ? [...features, linkFeature] : features;
   }
 
   /** Groups of plugins, those that nothing depends on last. */
   #stopLevels(): readonly (readonly RuntimeId[])[] {
     if (this.graph.findCycle() === undefined) return this.graph.startupLevels();
     return this.graph.ids().map((id) => [id]);
-  }
-
-  #sweepLater(): void {
-    this.#sweep = this.clock.after(Math.min(this.#options.tokenTtlMs / 4, longestSweepMs), () => {
-      this.#links?.proveAlive();
-      for (const runtimeId of this.#identities.expire()) {
-        const plugin = this.directory.get(runtimeId);
-        if (plugin !== undefined) this.directory.retire(plugin, "it gave no sign of life for as long as a token lives");
-      }
-      this.#broker.sweep();
-      this.#sweepLater();
-    });
   }
 
   #doubt(message: string | undefined): void {

@@ -20,12 +20,30 @@ export async function importPlugin(specifier: string, folder: string = process.c
     const { mtimeMs } = await stat(file);
     loaded = await import(`${pathToFileURL(file).href}?changed=${mtimeMs}`);
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new PluginHostError("PLUGIN_FAILED", `the module ${specifier} cannot be loaded: ${why}`, { cause });
+    throw cannotLoad(specifier, cause);
   }
   const module = loaded.default as Partial<HostedModule> | undefined;
   if (typeof module?.start === "function") return module as HostedModule;
   throw invalid("module", `${specifier} must have what definePlugin returns as its default export`);
+}
+
+/**
+ * Finds the file of a module that holds a plugin, without loading it.
+ *
+ * @param specifier as for {@link importPlugin}
+ * @throws PluginHostError `PLUGIN_FAILED` if there is no such package
+ */
+export function findPlugin(specifier: string, folder: string = process.cwd()): string {
+  try {
+    return fileOf(specifier, folder);
+  } catch (cause) {
+    throw cannotLoad(specifier, cause);
+  }
+}
+
+function cannotLoad(specifier: string, cause: unknown): PluginHostError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new PluginHostError("PLUGIN_FAILED", `the module ${specifier} cannot be loaded: ${why}`, { cause });
 }
 
 function fileOf(specifier: string, folder: string): string {

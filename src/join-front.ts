@@ -5,12 +5,10 @@ import type { HostLinks } from "./host-links.js";
 import { joinProcedures, type ProcedureParts } from "./host-procedures.js";
 import { createAuthenticator } from "./identity/authenticate.js";
 import { Ingress } from "./ingress.js";
-import type { LaunchNonces } from "./launch/launch-nonces.js";
 import type { ServiceRouter } from "./router/router.js";
 
 /** The parts of a host that requests to it meet. */
 export interface FrontJoints extends Omit<ProcedureParts, "callerOf"> {
-  readonly nonces: LaunchNonces;
   readonly router: ServiceRouter;
   readonly links: HostLinks | undefined;
   readonly warn: (message: string, error: unknown) => void;
@@ -48,6 +46,7 @@ export function joinFront(joints: FrontJoints): HostFront {
     onError: (error) => warn("a request to upgrade failed inside the host", error),
     isLoopback: (connection) => joints.server().isLoopback(connection),
     notReady: () => (lifecycle.isStopping ? "stopping" : undefined),
+    readiness: () => lifecycle.readiness(),
   });
   return front;
 }

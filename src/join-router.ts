@@ -7,7 +7,7 @@ import { ServiceRouter } from "./router/router.js";
 
 /** The parts of a host that its router meets. */
 export interface RouterJoints extends Omit<HostViewParts, "rates"> {
-  readonly links: HostLinks | undefined;
+  readonly links: HostLinks;
   readonly events: Emitter<PlatformEvents>;
 }
 
@@ -19,7 +19,7 @@ export function joinRouter({ links, events, ...parts }: RouterJoints): ServiceRo
   return new ServiceRouter({
     view: createRouterView(view),
     traffic: createTrafficObserver(view),
-    ...(links === undefined ? undefined : { links }),
+    links,
     clock,
     onCall: (event) => events.emit("call", event),
     isHeard: () => events.has("call"),

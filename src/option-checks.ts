@@ -44,6 +44,13 @@ export function checkOneOf<T extends string>(field: string, value: T, allowed: r
   throw invalid(field, `must be one of ${allowed.join(", ")}, got ${nameOf(value)}`);
 }
 
+export function checkPath(field: string, value: unknown): string {
+  if (typeof value !== "string" || value === "" || value.includes("\0")) {
+    throw invalid(field, `must be a path, got ${nameOf(value)}`);
+  }
+  return value;
+}
+
 /** A secret: the message never shows what was given. */
 export function checkSecret(field: string, value: unknown, pattern: RegExp, expected: string): string | undefined {
   if (value === undefined) return undefined;

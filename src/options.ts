@@ -9,6 +9,7 @@ import type { StepLimits } from "./lifecycle/limits.js";
 import { type LinkOptions, type ResolvedLinkOptions, resolveLink } from "./link-options.js";
 import type { RuntimeId } from "./model/catalog.js";
 import { checkNumber } from "./model/limits.js";
+import type { PermissionPolicy } from "./model/permissions.js";
 import type { Principal } from "./model/principal.js";
 import {
   checkBoolean,
@@ -18,12 +19,14 @@ import {
   checkIngress,
   checkNames,
   checkOneOf,
+  checkPath,
   checkPublicUrl,
   checkRate,
   checkSecret,
   checkWhole,
 } from "./option-checks.js";
 import { type RouterOptions, resolveRouterOptions } from "./router/options.js";
+import { type ResolvedSupervision, resolveSupervision, type SupervisionOptions } from "./supervision-options.js";
 
 /** A call on which a platform's `authorize` decides. */
 export interface CallToAuthorize {
@@ -107,6 +110,11 @@ export interface PlatformOptions {
   readonly appProtocolVersion?: number;
   /** How long a token lives after the last proof of life. @default 24 h */
   readonly tokenTtlMs?: number;
+  /**
+   * How long a plugin that registered by itself, offers nothing and has neither an address nor a link is shown without a sign
+   * of life: a call, or an open watch. It is not revoked: its next call shows it again. @default 15 min
+   */
+  readonly hideSilentAfterMs?: number;
   /** How long an old token stays good after its renewal. @default 60_000 */
   readonly tokenOverlapMs?: number;
   /** Most identities at once. @default 100_000 */
@@ -117,6 +125,12 @@ export interface PlatformOptions {
   readonly maxWatchesPerPlugin?: number;
   /** How long the id of a replaced plugin keeps answering at most. @default 1 h */
   readonly aliasLifeMs?: number;
+  /**
+   * Whether plugins may call, discover, watch and register only what they declared. `declared`: whoever has said what it requires
+   * and provides is held to it, whoever could not be asked is observed. `strict`: whoever has not said is refused, too. `off`: nobody
+   * is held to anything. The host's own code and users of exposed services are not meant; see `authorize`. @default "declared"
+   */
+  readonly permissions?: PermissionPolicy;
   /** Where plugins that register by themselves may say that they listen. @default "peer-or-loopback" */
   readonly baseUrls?: BaseUrlPolicy;
   readonly health?: HealthOptions;
@@ -127,6 +141,11 @@ export interface PlatformOptions {
   readonly server?: HttpServerLimits;
   /** Links of plugins: their limits, or `false` for none at all. @default links are taken */
   readonly link?: LinkOptions | false;
+  /**
+   * How plugins that the host started are started again when they end; `false` for not at all, unless a plugin's spec says
+   * otherwise. @default they are
+   */
+  readonly supervision?: SupervisionOptions | false;
   readonly ingress?: readonly IngressOptions[];
   /** What the host itself offers to plugins from the start; see also `offerCapability`. */
   readonly capabilities?: readonly CapabilityOffer[];
@@ -140,21 +159,41 @@ export interface PlatformOptions {
   readonly callerRate?: Rate;
   /** How long `stop` may take. @default 10_000 */
   readonly stopBudgetMs?: number;
+  /**
+   * A folder where the programs that run are written down, so that the next host with this folder kills what a host that was
+   * killed has left running, and takes up what it was to keep. Made with mode 0700 if it is missing; for one host at a time.
+   * @default nothing is written down
+   */
+  readonly stateDir?: string;
   /** Where time comes from. @default the system's clocks */
   readonly clock?: Clock;
 }
 
-type Optional = "publicUrl" | "joinToken" | "adminToken" | "authorize" | "callerRate" | "router" | "server";
+type Optional =
+  | "stateDir"
+  | "publicUrl"
+  | "joinToken"
+  | "adminToken"
+  | "authorize"
+  | "callerRate"
+  | "router"
+  | "server";
 
 /** Options with all defaults filled in. */
 export type ResolvedOptions = Readonly<
-  Required<Omit<PlatformOptions, Optional | "health" | "limits" | "link" | "ingress" | "capabilities" | "grants">> & {
+  Required<
+    Omit<
+      PlatformOptions,
+      Optional | "health" | "limits" | "link" | "supervision" | "ingress" | "capabilities" | "grants"
+    >
+  > & {
     readonly [Name in Optional]: PlatformOptions[Name] | undefined;
   } & {
     readonly health: Required<HealthOptions>;
     readonly limits: StepLimits;
     /** Undefined while links are off. */
     readonly link: ResolvedLinkOptions | undefined;
+    readonly supervision: ResolvedSupervision;
     readonly ingress: readonly CheckedIngress[];
     readonly capabilities: readonly CheckedOffer[];
     readonly grants: Required<GrantOptions>;
@@ -171,23 +210,27 @@ const optionNames = [
   "magicCookie",
   "appProtocolVersion",
   "tokenTtlMs",
+  "hideSilentAfterMs",
   "tokenOverlapMs",
   "maxIdentities",
   "maxRegistrationsPerPlugin",
   "maxWatchesPerPlugin",
   "aliasLifeMs",
+  "permissions",
   "baseUrls",
   "health",
   "limits",
   "router",
   "server",
   "link",
+  "supervision",
   "ingress",
   "capabilities",
   "grants",
   "authorize",
   "callerRate",
   "stopBudgetMs",
+  "stateDir",
   "clock",
 ] as const satisfies readonly (keyof PlatformOptions)[];
 
@@ -220,23 +263,27 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
     magicCookie: checkCookie("magicCookie", given.magicCookie ?? defaultCookie),
     appProtocolVersion: checkWhole("appProtocolVersion", given.appProtocolVersion ?? 1, 0, 2 ** 31 - 1),
     tokenTtlMs: checkNumber("tokenTtlMs", given.tokenTtlMs ?? 24 * hourMs, 1),
+    hideSilentAfterMs: checkNumber("hideSilentAfterMs", given.hideSilentAfterMs ?? 900_000, 1),
     tokenOverlapMs: checkNumber("tokenOverlapMs", given.tokenOverlapMs ?? 60_000, 0),
     maxIdentities: checkNumber("maxIdentities", given.maxIdentities ?? 100_000, 1),
     maxRegistrationsPerPlugin: checkNumber("maxRegistrationsPerPlugin", given.maxRegistrationsPerPlugin ?? 1_000, 1),
     maxWatchesPerPlugin: checkNumber("maxWatchesPerPlugin", given.maxWatchesPerPlugin ?? 1_000, 1),
     aliasLifeMs: checkNumber("aliasLifeMs", given.aliasLifeMs ?? hourMs, 0),
+    permissions: checkOneOf("permissions", given.permissions ?? "declared", ["declared", "strict", "off"] as const),
     baseUrls: checkOneOf("baseUrls", given.baseUrls ?? "peer-or-loopback", ["peer-or-loopback", "any"] as const),
     health: resolveHealth(given.health),
     limits: resolveLimits("limits", given.limits),
     router: router === undefined ? undefined : Object.freeze({ ...router }),
     server: server === undefined ? undefined : Object.freeze({ ...server }),
     link: resolveLink(given.link),
+    supervision: resolveSupervision(given.supervision),
     ingress: checkIngress("ingress", given.ingress ?? []),
     capabilities: resolveCapabilities(given.capabilities),
     grants: resolveGrants(given.grants),
     authorize: checkFunction("authorize", given.authorize),
     callerRate: checkRate("callerRate", given.callerRate),
     stopBudgetMs: checkNumber("stopBudgetMs", given.stopBudgetMs ?? 10_000, 0),
+    stateDir: given.stateDir === undefined ? undefined : checkPath("stateDir", given.stateDir),
     clock: checkClock("clock", given.clock ?? systemClock),
   });
 }

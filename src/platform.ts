@@ -11,11 +11,11 @@ import { Host } from "./host.js";
 import { type HostClientOptions, HostClients } from "./host-client.js";
 import type { ListenOptions } from "./host-server.js";
 import { MountedRequests } from "./http/mounted-exchange.js";
-import type { ListenTarget } from "./http/one-port-server.js";
 import { resolveServerLimits } from "./http/server-limits.js";
 import { connectionInfoOf } from "./http/socket-info.js";
 import type { KeyPair } from "./http/tls-material.js";
 import type { Unsubscribe } from "./internal/emitter.js";
+import type { SweptProgram } from "./launch/launch-state.js";
 import type { StepLimits } from "./lifecycle/limits.js";
 import type { Impact } from "./lifecycle/ports.js";
 import type { RuntimeId } from "./model/catalog.js";
@@ -25,6 +25,7 @@ import { type OperationToPlan, type Plan, planOperation, toPlannedOperation } fr
 import { type PluginSpec, toStartSpec } from "./plugin-source.js";
 import type { PluginView } from "./plugin-view.js";
 import type { ServiceRegistry } from "./registry/service-registry.js";
+import type { UpstreamTlsOptions } from "./router/upstream-tls.js";
 
 /** How a plugin is removed. */
 export interface RemovePluginOptions {
@@ -102,14 +103,37 @@ export class Platform {
   }
 
   /**
-   * Opens the admin service on a listener of its own: a Unix socket, which gets mode 0600 and needs no token, or a TCP
-   * port, which needs `adminToken`. Resolves with its URL.
+   * Uses other certificates towards providers over `https:`, for connections from now on: with `runtimeId` towards that
+   * plugin, which was added with `tls`, and otherwise towards all that were not. Takes the place of the whole of `tls`.
    *
-   * @throws PluginHostError `LISTEN_REFUSED`, `HOST_STOPPED`; Node's own error if the port cannot be had
+   * @throws PluginHostError `INVALID_ARGUMENT` that names the part which is wrong; `PLUGIN_NOT_FOUND`; `TLS_OFF` for a plugin
+   * that was added without `tls`; `HOST_STOPPED`. What was there before stays then
    */
-  async listenAdmin(target: ListenTarget): Promise<string> {
+  setUpstreamTls(tls: UpstreamTlsOptions, runtimeId?: RuntimeId): void {
     this.#assertRunning();
-    return this.#host.listenAdmin(target);
+    this.#host.setUpstreamTls(tls, runtimeId);
+  }
+
+  /**
+   * Opens the admin service on a listener of its own: a Unix socket, which gets mode 0600 and needs no token, or a TCP
+   * port, which needs `adminToken` and may have `tls`. Resolves with its URL.
+   *
+   * @throws PluginHostError `LISTEN_REFUSED`, `HOST_STOPPED`; `INVALID_ARGUMENT` that names a field of `tls`; Node's own
+   * error if the port cannot be had
+   */
+  async listenAdmin(target: ListenOptions): Promise<string> {
+    this.#assertRunning();
+    return this.#host.adminListeners.listen(target);
+  }
+
+  /**
+   * Shows another certificate to operators who connect from now on to the ports of `listenAdmin` with `tls`.
+   *
+   * @throws PluginHostError `INVALID_ARGUMENT`, `TLS_OFF`, `HOST_STOPPED`. The certificate from before stays then
+   */
+  setAdminCertificate(certificate: KeyPair): void {
+    this.#assertRunning();
+    this.#host.adminListeners.setCertificate(certificate);
   }
 
   /**
@@ -153,7 +177,8 @@ export class Platform {
    * @throws PluginHostError with `step`: `INVALID_ARGUMENT`, `HOST_STOPPED`, `ENDPOINT_IN_USE`, `DEPENDENCY_MISSING`,
    * `DEPENDENCY_CYCLE`, `PLUGIN_UNREACHABLE`, `PLUGIN_PROTOCOL`, `PLUGIN_FAILED`, `DECLARATION_MISMATCH`,
    * `PLUGIN_NOT_HEALTHY`, `HOST_URL_UNKNOWN`, `STEP_TIMEOUT`, `OPERATION_ABORTED`; for a program also `COMMAND_NOT_FOUND`,
-   * `COMMAND_NOT_EXECUTABLE`, `COMMAND_WRONG_ARCHITECTURE`, `PLUGIN_EXITED`, `PORT_IN_USE`, and what the host refused it
+   * `COMMAND_NOT_EXECUTABLE`, `COMMAND_WRONG_ARCHITECTURE`, `PLUGIN_EXITED`, `PLUGIN_CRASHED`, `PLUGIN_NOT_LISTENING`, `PORT_IN_USE`, and
+   * what the host refused it; for a worker `PLUGIN_FAILED`, `PLUGIN_EXITED`, `PLUGIN_UNRESPONSIVE` and `PLUGIN_OUT_OF_MEMORY`
    */
   async addPlugin(spec: PluginSpec): Promise<PluginView> {
     const start = toStartSpec(spec, this.#host.sources);
@@ -162,10 +187,12 @@ export class Platform {
 
   /**
    * Adds a set of plugins in the order of their dependencies, at the same time where these allow it. What does not say
-   * before it runs what it needs is asked first.
+   * before it runs what it needs is asked first. A failed start of a plugin whose `importance` is `degrade` leaves it
+   * supervised: it is listed as one that is down, and tried again. One of an `optional` plugin is a `warning`; it is
+   * listed, too, and started when it is released.
    *
    * @returns the plugins in the order of `specs`
-   * @throws PluginHostError as `addPlugin`, of the first that failed; the others of the set are removed again
+   * @throws PluginHostError as `addPlugin`, of the first `required` one that failed; the others of the set are removed again
    */
   addPlugins(specs: readonly PluginSpec[]): Promise<PluginView[]> {
     const reason = "another plugin of its set failed";
@@ -173,6 +200,9 @@ export class Platform {
       add: (spec: PluginSpec) => this.addPlugin(spec),
       remove: (runtimeId: RuntimeId) => this.removePlugin(runtimeId, { reason, limits: { graceMs: 0 } }),
       describe: (spec: PluginSpec) => this.#host.describe(toStartSpec(spec, this.#host.sources), spec.signal),
+      addAbsent: (spec: PluginSpec, error: unknown) =>
+        this.#host.viewOf(this.#host.lifecycle.addAbsent(toStartSpec(spec, this.#host.sources), error)),
+      warn: (message: string, error: unknown) => this.#host.events.emit("warning", { message, error }),
     };
     return addPlugins(port, specs);
   }
@@ -199,11 +229,23 @@ export class Platform {
    * @throws PluginHostError as `addPlugin`; `PLUGIN_NOT_FOUND`, `OPERATION_CONFLICT`, `REPLACEMENT_INCOMPATIBLE`
    */
   async replacePlugin(runtimeId: RuntimeId, spec: ReplacePluginSpec): Promise<PluginView> {
-    const start = toStartSpec(spec, this.#host.sources);
+    const start = toStartSpec(spec, this.#host.sources, this.#host.lifecycle.termsOf(runtimeId));
     const { allowMissingServices = false } = spec;
     return this.#host.viewOf(
       await this.#host.lifecycle.replace(runtimeId, { ...start, allowMissingServices }, spec.signal),
     );
+  }
+
+  /**
+   * Starts a plugin at once that is down: it waits to be started again, is quarantined, or is not started again by itself.
+   * How often it has ended is forgotten. One that runs is left alone.
+   *
+   * @returns the plugin as it serves then, with a new runtime id; the old one leads to it
+   * @throws PluginHostError `PLUGIN_NOT_FOUND`; `HOST_STOPPED`; `OPERATION_CONFLICT` while it is removed or replaced; as
+   * `addPlugin` if it does not start: it is supervised on then, as after any failed start
+   */
+  async releasePlugin(runtimeId: RuntimeId): Promise<PluginView> {
+    return this.#host.viewOf(await this.#host.lifecycle.release(runtimeId));
   }
 
   /**
@@ -215,6 +257,18 @@ export class Platform {
   offerCapability(offer: CapabilityOffer): OfferedCapability {
     this.#assertRunning();
     return this.#host.offerCapability(checkOffer("offer", offer));
+  }
+
+  /**
+   * Stops the programs that an earlier host with the same `stateDir` was to keep (`onHostExit: "keep"`) and that were not taken up
+   * by `addPlugin` since. Each gets `limits.shutdownMs` from SIGTERM to SIGKILL. To be called once all of them are added.
+   *
+   * @returns what was stopped; nothing without `stateDir`
+   * @throws PluginHostError `STATE_DIR_IN_USE`, `HOST_STOPPED`
+   */
+  async sweepKept(): Promise<SweptProgram[]> {
+    this.#assertRunning();
+    return this.#host.sweepKept();
   }
 
   /** All visible plugins, in the order in which they came. */

@@ -2,6 +2,7 @@ import type { LivePlugin } from "./lifecycle/live-plugin.js";
 import type { PluginOrigin, PluginPhase, RuntimeId } from "./model/catalog.js";
 import type { ServiceDeclaration, ServiceDependency } from "./model/declarations.js";
 import type { Health, HealthState, TrafficState } from "./model/health.js";
+import type { Importance, Supervision } from "./model/supervision.js";
 
 /** A plugin as the platform shows it: a picture of one moment. */
 export interface PluginView {
@@ -17,9 +18,15 @@ export interface PluginView {
   readonly healthCause: Health["cause"];
   readonly provides: readonly ServiceDeclaration[];
   readonly requires: readonly ServiceDependency[];
-  /** Where the host reaches it; undefined for a module, and for a plugin that did not say. */
+  /** What the host does about its end. */
+  readonly supervision: Supervision;
+  /** What it means for the host when it does not run; undefined for what the host does not start. */
+  readonly importance: Importance | undefined;
+  /** Where the host reaches it; undefined for a module, for a plugin that did not say, and while it does not run. */
   readonly endpointUrl: string | undefined;
-  /** Of a program that the host started; undefined for everything else. */
+  /** Whether it has a link open, over which its calls and those to it go. */
+  readonly link: boolean;
+  /** Of a program that the host started and that runs; undefined for everything else. */
   readonly pid: number | undefined;
   /** Milliseconds since 1970. */
   readonly startTime: number;
@@ -31,9 +38,10 @@ export interface PluginView {
   readonly traffic: TrafficState;
 }
 
-/** Takes the picture. `waiting` is how many calls wait for the plugin to have room. */
-export function viewOf(plugin: LivePlugin, waiting: number): PluginView {
-  const { address, health } = plugin;
+/** Takes the picture. `waiting` is how many calls wait for the plugin to have room, `link` whether it has one open. */
+export function viewOf(plugin: LivePlugin, waiting: number, link: boolean): PluginView {
+  const { health, hasEnded } = plugin;
+  const address = hasEnded ? undefined : plugin.address;
   return Object.freeze({
     runtimeId: plugin.runtimeId,
     selfId: plugin.selfId,
@@ -45,8 +53,11 @@ export function viewOf(plugin: LivePlugin, waiting: number): PluginView {
     healthCause: health.current.cause,
     provides: [...plugin.registrations.values()].map(({ type, version, path }) => ({ type, version, path })),
     requires: [...plugin.requires],
-    endpointUrl: address.kind === "http" ? address.url : address.kind === "unix" ? `unix:${address.path}` : undefined,
-    pid: plugin.launched?.pid,
+    supervision: plugin.supervision,
+    importance: plugin.importance,
+    endpointUrl: address?.kind === "http" ? address.url : address?.kind === "unix" ? `unix:${address.path}` : undefined,
+    link,
+    pid: hasEnded ? undefined : plugin.launched?.pid,
     startTime: plugin.record().startedAt,
     inFlight: plugin.inFlight.count,
     waiting,

@@ -12,14 +12,18 @@ export async function postJson(url, message, headers = {}) {
   return body;
 }
 
-/** Shakes hands with a host; resolves with the runtime id and the headers that calls need. */
-export async function join(hostUrl, selfId) {
+/**
+ * Shakes hands with a host; resolves with the runtime id and the headers that calls need. With `requires`, the service types that it
+ * will call, the host holds it to them.
+ */
+export async function join(hostUrl, selfId, requires) {
   const { runtimeId, runtimeToken } = await postJson(`${hostUrl}/connectplugin.v1.HandshakeService/Handshake`, {
     coreProtocolVersion: 1,
     appProtocolVersion: 1,
     ...cookie,
     selfId,
     selfVersion: "1.0.0",
+    ...(requires && { declaration: { requires: requires.map((type) => ({ type })) } }),
   });
   return { runtimeId, headers: { "x-plugin-runtime-id": runtimeId, authorization: `Bearer ${runtimeToken}` } };
 }

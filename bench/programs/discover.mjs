@@ -1,5 +1,7 @@
-// A host with ten providers of one type, and beside it a bare handler of the same server that answers with a constant.
-
+// A host with ten providers of one type, and beside it two bare handlers of the same server that answer with a constant: one
+// that implements the procedure, and one below all RPC that sends the bytes.
+import { ServiceRegistry } from "../../dist/gen/connectplugin/v1/registry_pb.js";
+import { connectHandler } from "../../dist/http/connect-handler.js";
 import { createOnePortServer } from "../../dist/http/one-port-server.js";
 import { Platform } from "../../dist/index.js";
 import { join, postJson } from "../lib/identity.mjs";
@@ -14,7 +16,7 @@ for (let index = 0; index < 10; index++) {
     headers,
   );
 }
-const caller = await join(platform.url, "caller");
+const caller = await join(platform.url, "caller", ["echo"]);
 const answer = await postJson(
   `${platform.url}/connectplugin.v1.ServiceRegistry/DiscoverService`,
   { serviceType: "echo" },
@@ -31,5 +33,11 @@ const bare = createOnePortServer({
   },
 });
 await bare.listen({ port: 0 });
+const rpc = connectHandler({
+  routes: (router) => router.service(ServiceRegistry, { discoverService: () => answer }),
+});
+const bareRpc = createOnePortServer({ handler: (exchange) => rpc.handle(exchange) });
+await bareRpc.listen({ port: 0 });
+const urlOf = (server) => `http://127.0.0.1:${server.address().port}`;
 process.once("SIGTERM", () => process.exit(0));
-console.log(JSON.stringify({ url: platform.url, bareUrl: `http://127.0.0.1:${bare.address().port}`, caller, answer }));
+console.log(JSON.stringify({ url: platform.url, bareUrl: urlOf(bare), bareRpcUrl: urlOf(bareRpc), caller, answer }));

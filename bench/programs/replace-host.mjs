@@ -16,7 +16,7 @@ const spec = (port, selfVersion) => ({
   },
 });
 const first = await platform.addPlugin(spec(ports[0], "1.0.0"));
-const caller = await join(platform.url, "caller");
+const caller = await join(platform.url, "caller", ["echo"]);
 let switchedAt = 0;
 platform.on("plugin-replaced", () => (switchedAt = Date.now()));
 const control = http.createServer(async (_req, res) => {

@@ -19,7 +19,7 @@ const provider = await platform.addPlugin({
     metadata: { protocols },
   },
 });
-const caller = await join(platform.url, "caller");
+const caller = await join(platform.url, "caller", ["echo"]);
 const memoryUrl = memory ? await serveMemory() : undefined;
 process.once("SIGTERM", () => void platform.stop().then(() => process.exit(0)));
 console.log(JSON.stringify({ url: platform.url, providerId: provider.runtimeId, caller, memoryUrl }));

@@ -12,7 +12,7 @@ await postJson(
   { serviceType: "echo", version: "1.0.0", endpointPath: "/", metadata: {} },
   provider.headers,
 );
-const caller = await join(platform.url, "watcher");
+const caller = await join(platform.url, "watcher", ["echo"]);
 
 const open = new Set();
 const bare = createOnePortServer({

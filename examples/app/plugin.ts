@@ -36,3 +36,5 @@ export const appPlugin = definePlugin({
     };
   },
 });
+
+export default appPlugin;

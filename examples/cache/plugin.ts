@@ -9,7 +9,8 @@ import { MemoryCache } from "./memory-cache.js";
 export const cachePlugin = definePlugin({
   id: "cache-plugin",
   version: "1.0.0",
-  requires: { logger: { service: Logger, minVersion: "1.0.0" } },
+  // It says itself how it is without a logger.
+  requires: { logger: { service: Logger, minVersion: "1.0.0", whenLost: "ignore" } },
   provides: { cache: { service: Cache } },
   setup(plugin) {
     const logger = plugin.client("logger");
@@ -40,3 +41,5 @@ export const cachePlugin = definePlugin({
     };
   },
 });
+
+export default cachePlugin;

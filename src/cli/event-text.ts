@@ -32,6 +32,8 @@ export function eventText(name: string, details: JsonObject): string {
       const [state, before] = [at("health", "state"), at("before", "state")];
       return `${at("runtimeId")} is ${state}${state === before ? "" : `, was ${before}`}${because(at("health", "reason"))}`;
     }
+    case "supervision":
+      return `${at("runtimeId")} ${supervisionText(details)}`;
     case "registered":
       return `${at("registration", "runtimeId")} offers ${at("registration", "type")} ${at("registration", "version")}`;
     case "unregistered":
@@ -43,7 +45,7 @@ export function eventText(name: string, details: JsonObject): string {
       return `${at("operation")}${whom === "" ? "" : ` ${whom}`}: ${at("step")} ${state}${took}${because(at("error", "message"))}`;
     }
     case "output":
-      return `${at("runtimeId") || at("selfId") || `process ${at("pid")}`} | ${at("line")}`;
+      return `${at("runtimeId") || at("selfId") || (at("pid") === "" ? "a worker" : `process ${at("pid")}`)} | ${at("line")}`;
     case "call": {
       const caller = at("caller", "runtimeId") || at("caller", "user") || at("caller", "kind");
       const provider = at("provider", "runtimeId") || at("serviceType") || "nobody";
@@ -59,9 +61,30 @@ export function eventText(name: string, details: JsonObject): string {
   }
 }
 
+function supervisionText(details: JsonObject): string {
+  const at = (name: string): string => textAt(details, ["supervision", name]);
+  const [lastError = ""] = at("lastError").split("\n", 1);
+  const why = lastError === "" ? "" : `: ${lastError}`;
+  switch (at("kind")) {
+    case "running":
+      return "runs again";
+    case "restarting":
+      return `is started again at ${clockText(Number(at("nextAt")))}, start ${at("attempt")}${why}`;
+    case "starting":
+      return at("by") === "operator" ? "is released, and starts" : `starts again, start ${at("attempt")}`;
+    case "quarantined":
+      return `is quarantined, ${at("reason")}${why}`;
+    case "ended":
+      return `is not started again${why}`;
+    default:
+      return at("kind");
+  }
+}
+
 function isTrouble(name: string, details: JsonObject): boolean {
   if (name === "warning") return true;
   if (name === "step") return details.state === "failed";
+  if (name === "supervision") return ["quarantined", "ended"].includes(textAt(details, ["supervision", "kind"]));
   return name === "health" && textAt(details, ["health", "state"]) === "unhealthy";
 }
 

@@ -10,6 +10,7 @@ const exitCodeOfHostCode: Readonly<Record<ErrorCode, ExitCode>> = {
   ALREADY_LISTENING: precondition,
   TLS_OFF: precondition,
   LISTEN_REFUSED: usage,
+  STATE_DIR_IN_USE: precondition,
   HOST_URL_UNKNOWN: precondition,
   PLUGIN_NOT_FOUND: notFound,
   ENDPOINT_IN_USE: precondition,
@@ -20,6 +21,10 @@ const exitCodeOfHostCode: Readonly<Record<ErrorCode, ExitCode>> = {
   PLUGIN_PROTOCOL: precondition,
   PLUGIN_FAILED: precondition,
   PLUGIN_EXITED: precondition,
+  PLUGIN_CRASHED: precondition,
+  PLUGIN_NOT_LISTENING: timedOut,
+  PLUGIN_UNRESPONSIVE: precondition,
+  PLUGIN_OUT_OF_MEMORY: precondition,
   COMMAND_NOT_FOUND: notFound,
   COMMAND_NOT_EXECUTABLE: precondition,
   COMMAND_WRONG_ARCHITECTURE: precondition,
@@ -35,18 +40,22 @@ const exitCodeOfHostCode: Readonly<Record<ErrorCode, ExitCode>> = {
   NO_HEALTHY_PROVIDER: notFound,
   REGISTRATION_NOT_FOUND: notFound,
   NOT_ALLOWED: refused,
+  NOT_DECLARED: refused,
   UNAUTHENTICATED: refused,
   COOKIE_MISMATCH: precondition,
   CORE_VERSION_MISMATCH: precondition,
   APP_VERSION_MISMATCH: precondition,
   CAPABILITY_NOT_FOUND: notFound,
   CAPABILITY_VERSION_MISMATCH: precondition,
+  CIRCUIT_OPEN: precondition,
   LIMIT_REACHED: precondition,
 };
 
 /** The exit code for one of the host's error codes; undefined for one that this version does not know. */
 export const exitCodeFor = (hostCode: string): ExitCode | undefined =>
   Object.hasOwn(exitCodeOfHostCode, hostCode) ? exitCodeOfHostCode[hostCode as ErrorCode] : undefined;
+
+const doctor = "`connect-plugin-host doctor` starts it step by step and says what to do";
 
 const hints: Partial<Record<ErrorCode, string>> = {
   HOST_STOPPED: "the host is stopping; try again when it is back",
@@ -57,6 +66,11 @@ const hints: Partial<Record<ErrorCode, string>> = {
   REPLACEMENT_INCOMPATIBLE:
     "`connect-plugin-host impact` shows who needs it; --allow-missing-services replaces it all the same",
   STEP_TIMEOUT: "give it more time with --timeout, or look at what the plugin writes with `connect-plugin-host watch`",
+  PLUGIN_EXITED: doctor,
+  PLUGIN_CRASHED: doctor,
+  PLUGIN_NOT_LISTENING: doctor,
+  PLUGIN_PROTOCOL: doctor,
+  PORT_IN_USE: doctor,
   PLUGIN_NOT_HEALTHY: "`connect-plugin-host watch` shows what it reports while it starts",
   LISTEN_REFUSED: "give --join-token, or listen on 127.0.0.1",
   UNAUTHENTICATED: "give the host's admin token with --admin-token or CONNECT_PLUGIN_HOST_ADMIN_TOKEN",

@@ -10,6 +10,7 @@ import { parseServiceReference } from "./service-reference.js";
 /** Options that say where a plugin comes from. */
 export interface SourceOptions {
   readonly module?: string;
+  readonly worker?: string;
   readonly env?: readonly string[];
   readonly cwd?: string;
 }
@@ -33,6 +34,7 @@ export const collect = (value: string, before: readonly string[] | undefined): r
 export const withSource = (command: Command): Command =>
   command
     .option("--module <specifier>", "a module that the host loads into its own process: a path or a package's name")
+    .option("--worker <specifier>", "a module that the host runs in a worker thread: a path or a package's name")
     .option("--env <name=value>", "a variable for the program behind --; may be repeated", collect)
     .option("--cwd <folder>", "working directory of the program behind --; here, if the host is on this machine");
 
@@ -47,7 +49,8 @@ export const withDeclaration = (command: Command): Command =>
 
 const usage = (message: string, hint?: string): CliError => new CliError(exitCodes.usage, message, { hint });
 
-const expectedSource = "give one of: a URL such as http://127.0.0.1:4001, --module SPECIFIER, or -- COMMAND ARGUMENTS…";
+const expectedSource =
+  "give one of: a URL such as http://127.0.0.1:4001, --module SPECIFIER, --worker SPECIFIER, or -- COMMAND ARGUMENTS…";
 
 /**
  * Where a plugin comes from. Paths are meant as seen from here if the host is on this machine.
@@ -63,9 +66,10 @@ export function readSource(
     readonly workingDirectory: string;
   },
 ): MessageInitShape<typeof PluginSourceSchema> {
-  const { module, env, cwd } = options;
+  const { worker, env, cwd } = options;
+  const module = options.module ?? worker;
   const { program, workingDirectory } = given;
-  const count = [endpoint, module, program].filter((source) => source !== undefined).length;
+  const count = [endpoint, options.module, worker, program].filter((source) => source !== undefined).length;
   if (count === 0) throw usage("nothing says where the plugin comes from", expectedSource);
   if (count > 1) throw usage("a plugin comes from one place", expectedSource);
   if (program === undefined && (env !== undefined || cwd !== undefined)) {
@@ -75,7 +79,7 @@ export function readSource(
   if (endpoint !== undefined) return { source: { case: "endpoint", value: { url: endpoint } } };
   if (module !== undefined) {
     const specifier = local && module.startsWith(".") ? path.resolve(workingDirectory, module) : module;
-    return { source: { case: "module", value: { specifier } } };
+    return { source: { case: "module", value: { specifier, ...(worker !== undefined && { worker: true }) } } };
   }
   if (program?.[0] === undefined) throw usage("there is no command behind --", expectedSource);
   const folder =

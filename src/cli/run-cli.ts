@@ -3,10 +3,12 @@ import { Command, CommanderError, type OutputConfiguration } from "commander";
 import { CliError } from "./cli-error.js";
 import { addCommand } from "./commands/add.js";
 import { checkCommand } from "./commands/check.js";
+import { doctorCommand } from "./commands/doctor.js";
 import { impactCommand } from "./commands/impact.js";
 import { orderCommand } from "./commands/order.js";
 import { planCommand } from "./commands/plan.js";
 import { pluginsCommand } from "./commands/plugins.js";
+import { releaseCommand } from "./commands/release.js";
 import { removeCommand } from "./commands/remove.js";
 import { replaceCommand } from "./commands/replace.js";
 import { serveCommand } from "./commands/serve.js";
@@ -22,7 +24,7 @@ import { severalLines, styleFor } from "./text.js";
 const programName = "connect-plugin-host";
 
 /** Commands that take a program behind `--`. */
-const takesProgram: readonly string[] = ["add", "check", "replace"];
+const takesProgram: readonly string[] = ["add", "check", "doctor", "replace"];
 
 /** Runs one command. `args` is what stands behind the command's name. Never rejects. */
 export async function runCli(args: readonly string[], environment: CliEnvironment): Promise<ExitCode> {
@@ -76,10 +78,12 @@ function createProgram(context: CliContext): Command {
     planCommand,
     addCommand,
     removeCommand,
+    releaseCommand,
     replaceCommand,
     strategyCommand,
     watchCommand,
     checkCommand,
+    doctorCommand,
   ];
   for (const command of commands) program.addCommand(command(context));
   const output = {

@@ -19,7 +19,7 @@ export interface ConnectHandlerOptions extends ConnectRouterOptions {
   /** Registers the services. Called once, at once. */
   readonly routes: (router: ConnectRouter) => void;
   /** Values for the implementations and interceptors of one call. */
-  readonly contextValues?: (exchange: ServerExchange) => ContextValues;
+  readonly contextValues?: (exchange: ServerExchange) => ContextValues | undefined;
   /** What stands in front of every procedure's path, such as `/api`. @default none */
   readonly requestPathPrefix?: string;
   /**

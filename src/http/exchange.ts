@@ -1,5 +1,6 @@
 import type { Readable, Writable } from "node:stream";
 import type { Principal } from "../model/principal.js";
+import type { PeerIdentity } from "./peer-certificate.js";
 
 /** Header or trailer fields as a flat list: name, value, name, value. Names are lower-case. */
 export type FieldList = readonly string[];
@@ -12,6 +13,8 @@ export interface ConnectionInfo {
   readonly encrypted: boolean;
   /** Who is at the other end if the connection itself says so; only connections in memory do. */
   readonly principal: Principal | undefined;
+  /** Who is at the other end by the certificate that it has shown, if it was checked. */
+  readonly peer?: PeerIdentity | undefined;
 }
 
 /** A request without its body. */

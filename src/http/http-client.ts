@@ -100,6 +100,11 @@ export class HttpClient {
       call.once("response", (response) => {
         // The same for the answer: its reader may not have begun, or may have had enough.
         response.on("error", () => {});
+        // Whoever has answered as a whole wants nothing more of the request. Its connection cannot be used again: nobody could
+        // tell where that request ends.
+        response.once("end", () => {
+          if (!call.writableEnded) call.destroy();
+        });
         resolve(toResponse(response, signal));
       });
       // Node sends head and bytes together then, with the length.

@@ -5,11 +5,14 @@ import type { ConnectionInfo, FieldList, RequestHead } from "./exchange.js";
 import { fieldValue, hasField, noFields, toFieldList, toFieldObject } from "./field-list.js";
 import { RequestDrain } from "./request-drain.js";
 import { connectionInfoOf } from "./socket-info.js";
+import type { WriteBatch } from "./write-batch.js";
 
 /** What an exchange over HTTP/1.1 may be given. */
 export interface Http1ExchangeOptions extends ExchangeOptions {
   /** What is known of the connection. @default what the socket says */
   readonly connection?: ConnectionInfo;
+  /** With what the end of an answer leaves. @default at once */
+  readonly batch?: WriteBatch;
 }
 
 const nothing = Buffer.alloc(0);
@@ -70,9 +73,10 @@ export class Http1Exchange extends BaseExchange {
   readonly head: Http1Head;
   /** The objects of node:http underneath, for handlers written for them. */
   readonly raw: { readonly req: IncomingMessage; readonly res: ServerResponse };
+  readonly #batch: WriteBatch | undefined;
   #drain: RequestDrain | undefined;
   /** What was written and waits with the head for a tick; `nothing` while only the head does. */
-  #held: Buffer | undefined;
+  #held: Buffer | string | undefined;
 
   /** @param continueWanted the caller waits for `100 Continue` and node:http has not sent it, as in `checkContinue` */
   constructor(
@@ -84,6 +88,7 @@ export class Http1Exchange extends BaseExchange {
     super(options);
     this.raw = { req, res };
     this.head = new Http1Head(req, options.connection);
+    this.#batch = options.batch;
     (res as OwnedResponse)[exchangeOf] = this;
     res.on("finish", onFinish).on("close", onClose).on("error", ignoreError);
     if (res.socket === null) this.#watchConnection();
@@ -159,13 +164,21 @@ export class Http1Exchange extends BaseExchange {
     return this.response.write(chunk);
   }
 
+  override reply(status: number, fields: FieldList, body: Uint8Array | string): void {
+    const isAscii = typeof body === "string" && Buffer.byteLength(body) === body.length;
+    if (!isAscii || body.length > maxJoinedBytes) return super.reply(status, fields, body);
+    this.respond(status, fields);
+    if (this.#held === nothing) this.#held = body;
+    this.end();
+  }
+
   /** Sends the head, and the beginning of the body if it waits with it. */
   release(): void {
     const held = this.#held;
     this.#held = undefined;
     if (held === undefined || this.#unusable()) return;
     if (held === nothing) this.raw.res.flushHeaders();
-    else this.raw.res.write(held.toString("latin1"), "latin1");
+    else this.raw.res.write(textOf(held), "latin1");
   }
 
   end(trailers?: FieldList): void {
@@ -181,8 +194,9 @@ export class Http1Exchange extends BaseExchange {
       res.addTrailers(pairs);
     }
     if (!req.complete) this.#dropRequest();
+    if (res.socket !== null) this.#batch?.hold(res.socket);
     if (held === undefined || held === nothing) res.end();
-    else res.end(held.toString("latin1"), "latin1");
+    else res.end(textOf(held), "latin1");
   }
 
   abort(): void {
@@ -265,6 +279,8 @@ export class Http1Exchange extends BaseExchange {
     };
   }
 }
+
+const textOf = (held: Buffer | string): string => (typeof held === "string" ? held : held.toString("latin1"));
 
 // Functions for all answers, which find their exchange: two closures less for each request.
 const exchangeOf = Symbol("exchange");

@@ -1,5 +1,6 @@
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import { type Readable, Writable } from "node:stream";
+import type { Timer } from "../internal/clock.js";
 import { BaseExchange, type ExchangeOptions, ignoreError, isBodyless } from "./base-exchange.js";
 import type { ConnectionInfo, FieldList, RequestHead } from "./exchange.js";
 import { fieldValue, joinCookies, noFields, toFieldList, toFieldObject } from "./field-list.js";
@@ -22,6 +23,13 @@ const forbidden = [
   "upgrade",
   "http2-settings",
 ] as const;
+
+// Those who speak in messages read answers while they send, and are used to being told at once that nobody listens any more;
+// who sends a body may look at its answer only behind that.
+const inMessages = /^application\/(?:grpc|connect\+)/i;
+
+/** How long a caller who speaks in messages may go on after the answer. Time enough to end the request by itself. */
+const messagesTimeoutMs = 100;
 
 class Http2Head implements RequestHead {
   readonly method: string;
@@ -60,6 +68,8 @@ export class Http2Exchange extends BaseExchange {
   #trailersFollow = false;
   #sink: Writable | undefined;
   #drain: RequestDrain | undefined;
+  /** Set while the end of the answer waits behind other frames, and a reset behind it. */
+  #resetWaits: Timer | undefined;
 
   constructor(
     stream: ServerHttp2Stream,
@@ -187,6 +197,7 @@ export class Http2Exchange extends BaseExchange {
   #closed(): void {
     const { stream } = this.raw;
     this.#drain?.cancel();
+    this.#resetWaits?.cancel();
     const whole = stream.headersSent && !stream.aborted && stream.rstCode === 0;
     // An answer of only a head, or one written through node's compatibility objects, can be closed before we say so.
     const complete = whole && !this.#trailersFollow && (this.#state === "ending" || stream.writableFinished);
@@ -195,12 +206,25 @@ export class Http2Exchange extends BaseExchange {
 
   #dropRequest(): void {
     if (this.#drain !== undefined) return;
-    const { stream } = this.raw;
-    this.#drain = new RequestDrain(stream, this.drainLimits, this.clock, (exceeded) => {
-      // Says that the answer is complete and the rest of the request is not wanted (RFC 9113, 8.1).
-      if (exceeded) resetStream(stream, constants.NGHTTP2_NO_ERROR);
+    const { maxBytes, timeoutMs } = this.drainLimits;
+    const isShort = inMessages.test(this.head.header("content-type") ?? "");
+    const limits = isShort ? { maxBytes, timeoutMs: Math.min(timeoutMs, messagesTimeoutMs) } : this.drainLimits;
+    this.#drain = new RequestDrain(this.raw.stream, limits, this.clock, (exceeded) => {
+      if (exceeded) this.#resetWhenSent(this.clock.monotonic() + timeoutMs);
       if (this.ended?.kind === "completed") this.owner?.exchangeReleased(this);
     });
+  }
+
+  /** Says that the answer is complete and the rest of the request is not wanted (RFC 9113, 8.1). */
+  #resetWhenSent(deadlineAt: number): void {
+    const { stream } = this.raw;
+    if (stream.destroyed || stream.session === undefined || stream.session.destroyed) return;
+    // A reset takes the stream's other frames off the queue of the session: the end of this very answer may be among them.
+    const { outboundQueueSize = 0 } = stream.session.state;
+    if (outboundQueueSize === 0 || this.clock.monotonic() >= deadlineAt) {
+      return resetStream(stream, constants.NGHTTP2_NO_ERROR);
+    }
+    this.#resetWaits = this.clock.after(messagesTimeoutMs, () => this.#resetWhenSent(deadlineAt));
   }
 
   #continueOnRead(): void {

@@ -1,5 +1,5 @@
-import http, { type IncomingMessage, type ServerResponse } from "node:http";
-import http2, { type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type Clock, systemClock } from "../internal/clock.js";
@@ -8,9 +8,11 @@ import { deferred } from "../internal/deferred.js";
 import { type BaseExchange, ignoreError } from "./base-exchange.js";
 import { ConnectionIntake } from "./connection-intake.js";
 import type { ConnectionInfo, ServerExchange } from "./exchange.js";
-import { canUpgrade, hasBody, headWithoutUpgrade } from "./h2c-upgrade.js";
+import { canUpgrade, headWithoutUpgrade } from "./h2c-upgrade.js";
 import { Http1Exchange, type Http1ExchangeOptions } from "./http1-exchange.js";
+import { newHttp1Server } from "./http1-server.js";
 import { Http2Exchange } from "./http2-exchange.js";
+import { serveHttp2 } from "./http2-server-session.js";
 import type { AcceptOptions, ListenTarget, OnePortServerOptions } from "./one-port-options.js";
 import { answerPlain, http1Refusal, http2Refusal, type Refusal } from "./request-check.js";
 import type { DrainLimits } from "./request-drain.js";
@@ -19,6 +21,7 @@ import { type HttpServerLimits, resolveServerLimits } from "./server-limits.js";
 import type { ResolvedServerTls } from "./server-tls.js";
 import { connectionInfoOf } from "./socket-info.js";
 import type { KeyPair } from "./tls-material.js";
+import { WriteBatch } from "./write-batch.js";
 
 export type { AcceptOptions, ListenTarget, OnePortServerOptions, UpgradeHandler } from "./one-port-options.js";
 
@@ -40,6 +43,11 @@ export interface OnePortServer {
   address(): AddressInfo | string | undefined;
   /** Serves a connection in memory, which carries HTTP/1.1 only. Destroys it when the server is closed. */
   accept(socket: Duplex, options: AcceptOptions): void;
+  /**
+   * The server is about to be closed: connections from outside end with the answers of their exchanges from now on, so that
+   * nobody sends another request on one that is just being closed. New ones are still accepted. Idempotent.
+   */
+  leave(): void;
   /**
    * Stops to accept, closes idle connections at once and the others after their exchanges, or after `graceMs` at
    * the latest. Resolves when no connection is left. Every caller gets the same promise; an earlier deadline wins.
@@ -63,10 +71,12 @@ class Server implements OnePortServer {
   readonly #options: OnePortServerOptions;
   readonly #limits: Readonly<Required<HttpServerLimits>>;
   readonly #drain: DrainLimits;
+  readonly #batch = new WriteBatch();
   readonly #clock: Clock;
-  readonly #http1: http.Server;
+  readonly #http1: HttpServer;
   readonly #serveHttp1: (socket: Duplex) => void;
   readonly #intake: ConnectionIntake;
+  #isLeaving = false;
   #listening = false;
   #closing: Deferred<void> | undefined;
 
@@ -92,7 +102,8 @@ class Server implements OnePortServer {
         connection.becomes("http1");
         this.#serveHttp1(connection.socket);
       },
-      serveHttp2: (connection) => this.#serveHttp2(connection),
+      serveHttp2: (connection) =>
+        void serveHttp2(connection, this.#limits, (...request) => this.#serveStream(connection, ...request)),
       onClosed: () => this.#closedIfDone(),
     });
     this.#http1.on("connection", (socket: Socket) => this.#accept(socket, connectionInfoOf(socket)));
@@ -134,6 +145,19 @@ class Server implements OnePortServer {
     this.#accept(socket, { transport, remoteAddress: "", encrypted: false, principal });
   }
 
+  leave(): void {
+    this.#isLeaving = true;
+    for (const connection of this.#intake.all()) {
+      // Where an answer has begun without saying that it is the last, another request may be on its way.
+      const isOpen = [...connection.exchanges].some(({ responded }) => !responded);
+      if (isOpen) this.#endAfterExchanges(connection);
+    }
+  }
+
+  #endAfterExchanges(connection: ServerConnection): void {
+    if (connection.info.transport !== "memory") connection.close();
+  }
+
   close({ graceMs = 5_000 }: { readonly graceMs?: number } = {}): Promise<void> {
     if (this.#closing === undefined) {
       this.#closing = deferred();
@@ -151,28 +175,8 @@ class Server implements OnePortServer {
     if (this.#intake.size === 0 && !this.#http1.listening) this.#closing?.resolve();
   }
 
-  #createHttp1(): http.Server {
-    const { headersTimeoutMs, keepAliveTimeoutMs, maxHeaderBytes } = this.#limits;
-    // Newer versions of Node ask before they take a request for an upgrade; older ones hand over all of them, and what was
-    // none is put back. Node 26 keeps the body of what it hands over, so that cannot be put back.
-    const shouldUpgradeCallback = (req: IncomingMessage): boolean => this.#isUpgrade(req) || !hasBody(req);
-    const server = http.createServer({
-      ...{ shouldUpgradeCallback },
-      // Streams live as long as they like; what is limited is the time for a head.
-      requestTimeout: 0,
-      headersTimeout: headersTimeoutMs,
-      connectionsCheckingInterval: Math.min(5_000, headersTimeoutMs),
-      keepAliveTimeout: keepAliveTimeoutMs,
-      maxHeaderSize: maxHeaderBytes,
-      // Less than what is read at once would make every piece of a large body wait for the one before it.
-      highWaterMark: 128 * 1024,
-      // Checked with the rest of the head: Node would answer, and then serve what comes behind all the same.
-      requireHostHeader: false,
-      keepAlive: true,
-      keepAliveInitialDelay: 60_000,
-    });
-    // Node would drop fields beyond a number of its own, in silence; they are counted where requests are checked.
-    server.maxHeadersCount = 0;
+  #createHttp1(): HttpServer {
+    const server = newHttp1Server(this.#limits, (req) => this.#isUpgrade(req));
     const serve = (req: IncomingMessage, res: ServerResponse): void => this.#serveRequest(req, res, false);
     server.on("request", serve).on("checkExpectation", serve);
     server.on("checkContinue", (req, res) => this.#serveRequest(req, res, true));
@@ -188,37 +192,17 @@ class Server implements OnePortServer {
     else socket.destroy();
   }
 
-  #serveHttp2(connection: ServerConnection): void {
-    const { maxConcurrentStreams, streamWindowBytes, connectionWindowBytes, maxHeaderBytes } = this.#limits;
-    // The server of node:http accepts half-open connections. A caller of HTTP/2 that closes its side is gone, and with
-    // half of the connection left open its streams would never be told.
-    connection.socket.allowHalfOpen = false;
-    const session = http2.performServerHandshake(connection.socket, {
-      // A field counts as 32 bytes and what it says. Node would reset a stream with too many; here it gets an answer.
-      maxHeaderListPairs: Math.ceil(maxHeaderBytes / 32),
-      // Megabytes that node:http2 may hold for a session; streams beyond it are refused.
-      maxSessionMemory: Math.ceil((2 * connectionWindowBytes) / 1_000_000) + 10,
-      settings: { maxConcurrentStreams, initialWindowSize: streamWindowBytes, maxHeaderListSize: maxHeaderBytes },
-    });
-    connection.becomes(session);
-    // The caller sees its streams or its connection end; there is nothing more to do about it.
-    session.on("error", ignoreError);
-    session.setLocalWindowSize(connectionWindowBytes);
-    const serve = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, _flags: number, raw: unknown): void =>
-      this.#serveStream(connection, session, stream, headers, raw as string[]);
-    session.on("stream", serve as (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number) => void);
-  }
-
   #serveStream(
     connection: ServerConnection,
-    session: ServerHttp2Session,
     stream: ServerHttp2Stream,
     headers: IncomingHttpHeaders,
     rawHeaders: readonly string[],
   ): void {
-    if (stream.destroyed || session.destroyed) return void stream.on("error", ignoreError);
     const exchange = new Http2Exchange(stream, headers, rawHeaders, this.#exchangeOptions(connection));
-    this.#serve(connection, exchange, http2Refusal(headers, rawHeaders, this.#limits));
+    const refusal = http2Refusal(headers, rawHeaders, this.#limits, this.#limits.maxHeaderBytes);
+    this.#serve(connection, exchange, refusal);
+    // Who sends what only an attacker or a broken program sends has to connect again; its other calls go on to their ends.
+    if (refusal?.status === 400) connection.close();
   }
 
   #serveRequest(req: IncomingMessage, res: ServerResponse, continueWanted: boolean): void {
@@ -240,12 +224,14 @@ class Server implements OnePortServer {
       owner: connection,
       drain: this.#drain,
       clock: this.#clock,
+      batch: this.#batch,
     };
     return connection.exchangeOptions;
   }
 
   #serve(connection: ServerConnection, exchange: BaseExchange, refusal: Refusal | undefined): void {
     connection.begin(exchange);
+    if (this.#isLeaving) this.#endAfterExchanges(connection);
     try {
       if (refusal !== undefined) {
         return answerPlain(exchange, refusal.status, refusal.message, ["connection", "close"]);

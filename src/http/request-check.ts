@@ -10,14 +10,18 @@ export interface Refusal {
   readonly message: string;
 }
 
-/** The limits that a head is held to here; its size is counted by the parsers. */
+/** The limits that a head is held to here. Its size over HTTP/1.1 is counted by the parser. */
 export type HeadLimits = Readonly<Required<Pick<HttpServerLimits, "maxHeaderCount" | "maxUrlBytes">>>;
+
+/** What a field of HTTP/2 counts beside its name and its value (RFC 9113, 6.5.2). */
+export const fieldOverheadBytes = 32;
 
 const refusal = (status: number, message: string): Refusal => Object.freeze({ status, message });
 
 const badVersion = refusal(505, "only HTTP/1.0, HTTP/1.1 and HTTP/2 are spoken here");
 const unknownMethod = refusal(501, "the method is not supported");
 const tooManyFields = refusal(431, "the request has too many header fields");
+const tooManyBytes = refusal(431, "the request's head is too large");
 const oneHost = refusal(400, "the request must name one host");
 const badHost = refusal(400, "the host of the request is not valid");
 const badScheme = refusal(400, "the scheme must be http or https");
@@ -104,21 +108,29 @@ export function http1Refusal(
   return commonRefusal(req.method ?? "", req.url ?? "", expect, limits);
 }
 
-/** The same for HTTP/2, where a `host` field that says the same as `:authority` does not count. */
+/**
+ * The same for HTTP/2, where a `host` field that says the same as `:authority` does not count.
+ *
+ * @param maxHeaderBytes size of the head, counted as HTTP/2 does
+ */
 export function http2Refusal(
   headers: IncomingHttpHeaders,
   rawHeaders: readonly string[],
   limits: HeadLimits,
+  maxHeaderBytes = Number.POSITIVE_INFINITY,
 ): Refusal | undefined {
   let hosts = 0;
   let fields = 0;
+  let bytes = 0;
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] as string;
+    bytes += name.length + (rawHeaders[index + 1] as string).length + fieldOverheadBytes;
     if (name.charCodeAt(0) === 58) continue;
     fields += 1;
     if (name === "host") hosts += 1;
   }
   if (fields > limits.maxHeaderCount) return tooManyFields;
+  if (bytes > maxHeaderBytes) return tooManyBytes;
   const { ":authority": authority, ":scheme": scheme } = headers;
   if (hosts > 1) return oneHost;
   if (hosts === 1 && authority !== undefined && authority.toLowerCase() !== headers.host?.toLowerCase()) return oneHost;

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { ConnectionInfo } from "./exchange.js";
+import { certificateOf, type MaybeSecureSocket } from "./peer-certificate.js";
 
 /** What a socket says of itself. A connection without an IP address counts as a Unix socket. */
 export function connectionInfoOf(socket: Duplex | null | undefined): ConnectionInfo {
@@ -11,5 +12,6 @@ export function connectionInfoOf(socket: Duplex | null | undefined): ConnectionI
     remoteAddress: address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address,
     encrypted: encrypted === true,
     principal: undefined,
+    ...(encrypted === true && { peer: certificateOf(socket as MaybeSecureSocket) }),
   };
 }

@@ -159,6 +159,12 @@ export class IdentityStore {
     return this.#identities.get(this.#resolve(runtimeId));
   }
 
+  /** How long the identity's owner has given no sign of life, in milliseconds; undefined if there is no such identity. */
+  silentMs(runtimeId: RuntimeId): number | undefined {
+    const identity = this.#identities.get(this.#resolve(runtimeId));
+    return identity && this.#options.clock.monotonic() - identity.lastProofAt;
+  }
+
   /** The identity's owner was seen alive. */
   proveAlive(runtimeId: RuntimeId): void {
     const identity = this.#identities.get(this.#resolve(runtimeId));

@@ -7,6 +7,7 @@ import { deferred } from "../internal/deferred.js";
 import type { OutputLine } from "../model/launch.js";
 import { groupMembers } from "./process-group.js";
 import { guardDescriptor, guardScript, ProcessGuard } from "./process-guard.js";
+import { startOfProcess } from "./process-identity.js";
 import { ProcessOutput } from "./process-output.js";
 
 // What the program wrote last arrives within this time after its end, unless something that left its group still writes.
@@ -29,12 +30,18 @@ export interface ProgramSpec {
   readonly secret: string;
 }
 
-/** How a program ended. */
+/** How a program ended. Both are undefined for a program that an earlier host started. */
 export interface ProgramExit {
   /** Undefined if a signal ended it. */
   readonly exitCode: number | undefined;
   readonly signal: string | undefined;
 }
+
+/** A program that runs in a process group of its own, whoever started it. */
+export type RunningProgram = Pick<
+  ProcessProgram,
+  "pid" | "exited" | "read" | "exit" | "isStopping" | "lastLines" | "stop"
+>;
 
 /**
  * One program that runs in a process group of its own, with its guard. Only the program itself is the plugin: when it
@@ -50,11 +57,14 @@ export class ProcessProgram {
   readonly #clock: Clock;
   readonly #guard: ProcessGuard;
   readonly #output: ProcessOutput;
+  /** Undefined where the system does not tell, and for a program that ended at once. */
+  readonly #startedAt: string | undefined;
   #exit: ProgramExit | undefined;
   #stopping: Promise<void> | undefined;
 
   private constructor(child: ChildProcess, pid: number, clock: Clock, output: ProcessOutput) {
     this.pid = pid;
+    this.#startedAt = startOfProcess(pid);
     this.#clock = clock;
     this.#output = output;
     this.#guard = new ProcessGuard(child.stdio[guardDescriptor] as Duplex);
@@ -135,9 +145,9 @@ export class ProcessProgram {
     this.#signal("KILL");
     await this.#within(this.exited, killMs);
     const endsAt = this.#clock.monotonic() + killMs;
-    const isGone = async (): Promise<boolean> => (await groupMembers(this.pid)).length === 0;
+    const isGone = async (): Promise<boolean> => (await this.#members()).length === 0;
     if (await this.#until(isGone, () => endsAt - this.#clock.monotonic())) return;
-    const left = await groupMembers(this.pid);
+    const left = await this.#members();
     throw new PluginHostError(
       "STEP_TIMEOUT",
       `processes ${left.join(", ")} still run ${killMs} ms after SIGKILL; they hang in the system, look at them with ps`,
@@ -148,7 +158,15 @@ export class ProcessProgram {
   /** Processes of the group that are alive, without the guard. */
   async #others(): Promise<number> {
     const guards = this.#guard.isAlive ? 1 : 0;
-    return Math.max(0, (await groupMembers(this.pid)).length - guards);
+    return Math.max(0, (await this.#members()).length - guards);
+  }
+
+  /** Processes of the group that are alive. */
+  async #members(): Promise<number[]> {
+    const now = startOfProcess(this.pid);
+    // The id is in use again, which it never is before the last of its group is gone: the group is somebody else's.
+    if (now !== undefined && now !== this.#startedAt) return [];
+    return groupMembers(this.pid);
   }
 
   #signal(name: "TERM" | "KILL"): void {
@@ -184,5 +202,9 @@ export class ProcessProgram {
 }
 
 /** An exit in words: `exited with code 3`, `was ended by SIGSEGV`. */
-export const exitText = ({ exitCode, signal }: ProgramExit): string =>
-  exitCode === undefined ? `was ended by ${signal}` : `exited with code ${exitCode}`;
+export const exitText = ({ exitCode, signal }: ProgramExit): string => {
+  if (exitCode !== undefined) return `exited with code ${exitCode}`;
+  return signal === undefined
+    ? "has ended, and only the host that started it could know how"
+    : `was ended by ${signal}`;
+};

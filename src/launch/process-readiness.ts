@@ -15,41 +15,52 @@ export interface ReadinessOptions {
   readonly secret: string;
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** Resolves when the program's link to the host is open. @default it never is */
+  readonly linked?: Promise<void>;
 }
 
 /**
- * Waits until the program listens on the port.
+ * Waits until the host can reach the program: on its port, or over the link that it has dialled. One that listens when it
+ * dials is reached in both ways.
  *
- * @returns `listening`: it is the program, or it cannot be told (outside Linux); `taken`: it is another process; `ended`:
- * the program ended before
+ * @returns `listening`: it is the program, or it cannot be told (outside Linux); `linked`: its link is open, and it does not
+ * listen; `taken`: it is another process that listens; `ended`: the program ended before
  * @throws the signal's reason
  */
-export async function untilListening(options: ReadinessOptions): Promise<"listening" | "taken" | "ended"> {
-  const { program, port, secret, clock, signal } = options;
+export async function untilReachable(options: ReadinessOptions): Promise<"listening" | "linked" | "taken" | "ended"> {
+  const { program, port, secret, clock, signal, linked } = options;
+  let isLinked = false;
+  const link = linked?.then(() => {
+    isLinked = true;
+  });
   for (let delayMs = firstTryMs; ; delayMs = Math.min(delayMs * 2, longestTryMs)) {
     signal.throwIfAborted();
     if (program.exit !== undefined) return "ended";
+    // As it was before the look, which then sees a port that was opened before the link.
+    const wasLinked = isLinked;
     const listener = await listenerOf(port, program.pid, secret);
     if (listener === "group") return "listening";
-    if (listener === "other") return "taken";
+    if (listener === "other" && !wasLinked) return "taken";
     // Dialling is for systems that do not tell: now and then it takes the very port that the program is about to open.
     if (listener === "unknown" && (await accepts(port))) return "listening";
-    await nextTry(delayMs, program, clock, signal);
+    if (wasLinked) return "linked";
+    if (!isLinked) await nextTry(delayMs, program, clock, signal, link);
   }
 }
 
-/** The time to the next try, cut short by the end of the program or of the wait. */
+/** The time to the next try, cut short by a link, and by the end of the program or of the wait. */
 async function nextTry(
   delayMs: number,
   program: ReadinessOptions["program"],
   clock: Clock,
   signal: AbortSignal,
+  link: Promise<void> | undefined,
 ): Promise<void> {
   const { promise, resolve } = deferred();
   const wake = (): void => resolve();
   const timer = clock.after(delayMs, wake, true);
   signal.addEventListener("abort", wake, { once: true });
-  await Promise.race([promise, program.exited]);
+  await Promise.race(link === undefined ? [promise, program.exited] : [promise, program.exited, link]);
   signal.removeEventListener("abort", wake);
   timer.cancel();
 }

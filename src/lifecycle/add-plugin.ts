@@ -30,6 +30,7 @@ export async function addPlugin(context: StartContext, operation: Operation, spe
       // Between two steps others get their turn; only what is looked at now holds for the commit.
       start.checkDependencies();
       start.release();
+      context.supervisor.watch(start.plugin, spec);
       context.directory.commit(start.plugin);
       operation.commit();
     });

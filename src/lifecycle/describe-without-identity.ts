@@ -34,5 +34,7 @@ export async function describeWithoutIdentity(
     provides: services,
     requires: declares?.requires ?? [],
     metadata: declares?.metadata ?? {},
+    // A handshake has no place for what the program as a whole requires.
+    ...(declares === undefined && { silentOn: ["requires"] as const }),
   };
 }

@@ -1,5 +1,13 @@
-import { PluginHostError } from "../errors.js";
+import { type ErrorCode, PluginHostError } from "../errors.js";
 import type { StartedProgram } from "../model/launch.js";
+
+/** How a start ends for which the host has refused the program something. */
+const outcomesOfRefusal: readonly ErrorCode[] = [
+  "PLUGIN_EXITED",
+  "PLUGIN_CRASHED",
+  "PLUGIN_NOT_LISTENING",
+  "STEP_TIMEOUT",
+];
 
 /**
  * A failed start in the light of the program that was launched. What the host refused the program comes first, as it is why
@@ -15,17 +23,17 @@ export function explainWithProgram(
   const output = program.lastLines();
   const known = { ...details, pid: program.pid, output: details.output ?? output };
   const shared = { details: known, ...(step !== undefined && { step }), ...(field !== undefined && { field }) };
-  if (refusal !== undefined && (error.code === "PLUGIN_EXITED" || error.code === "STEP_TIMEOUT")) {
+  if (refusal !== undefined && outcomesOfRefusal.includes(error.code)) {
     const message = `the host refused the plugin: ${refusal.message}; then ${error.message}`;
     return new PluginHostError(refusal.code, message, { ...shared, cause: error });
   }
   // An exit tells the last lines itself, and who called it off does not ask for them.
-  if (error.code === "PLUGIN_EXITED" || error.code === "OPERATION_ABORTED")
+  if (details.output !== undefined || error.code === "OPERATION_ABORTED")
     return new PluginHostError(error.code, error.message, { ...shared, cause });
   const where = program.address.kind === "http" ? program.address.url : "its address";
   const hint =
     error.code === "STEP_TIMEOUT"
-      ? `; process ${program.pid} was running, it must listen on ${where} (PORT and HOSTNAME) and answer`
+      ? `; process ${program.pid} runs and listens on ${where}, and did not answer in time`
       : "";
   const said = output.length === 0 ? "" : `; it wrote last:\n${output.map((line) => `  ${line}`).join("\n")}`;
   return new PluginHostError(error.code, `${error.message}${hint}${said}`, { ...shared, cause });

@@ -1,18 +1,22 @@
 import { PluginHostError } from "../errors.js";
-import { deferred } from "../internal/deferred.js";
+import { endsWithin } from "../internal/ends-within.js";
 import { addressKey } from "../model/address.js";
 import type { RuntimeId } from "../model/catalog.js";
+import { showAbsent } from "./absent-plugin.js";
 import { addPlugin } from "./add-plugin.js";
-import { drain } from "./drain.js";
 import type { StepLimits } from "./limits.js";
 import type { LivePlugin } from "./live-plugin.js";
+import { missingDependency } from "./missing-dependency.js";
 import { Operation } from "./operation.js";
 import type { StartContext, StartSpec } from "./plugin-start.js";
 import type { Impact } from "./ports.js";
 import { removePlugin } from "./remove-plugin.js";
 import { replacePlugin } from "./replace-plugin.js";
-import { shutDown } from "./shut-down.js";
+import { restartPlugin } from "./restart-plugin.js";
 import { StopBudget } from "./stop-budget.js";
+import { stopLevels } from "./stop-levels.js";
+import type { SupervisionSpec } from "./supervision-spec.js";
+import { type Readiness, Supervisor } from "./supervisor.js";
 
 /** What a removal is told. */
 export interface RemoveRequest {
@@ -20,9 +24,6 @@ export interface RemoveRequest {
   readonly limits: StepLimits;
   readonly signal: AbortSignal | undefined;
 }
-
-// What a plugin's end may take beyond its grace, when connections are cut.
-const cutOffMs = 1_000;
 
 type Busy =
   | { readonly kind: "remove"; readonly done: Promise<Impact> }
@@ -35,8 +36,22 @@ export class Lifecycle {
   readonly #reserved = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
 
-  constructor(context: Omit<StartContext, "stopBudget">) {
-    this.#context = { ...context, stopBudget: new StopBudget(context.ports.clock) };
+  /** @param random a number from 0 up to, and without, 1 */
+  constructor(context: Omit<StartContext, "stopBudget" | "supervisor">, random: () => number = Math.random) {
+    const { ports, directory } = context;
+    const { clock, emit, dependencies } = ports;
+    const supervisor = new Supervisor({
+      clock,
+      random,
+      emit,
+      disable: (plugin) => directory.disable(plugin),
+      isBlocked: (plugin) => missingDependency(dependencies, plugin) !== undefined,
+      restart: ({ spec, signal, ...rest }) =>
+        this.#start("restart", spec, signal, (operation) =>
+          restartPlugin(this.#context, operation, { ...spec, ...rest }),
+        ),
+    });
+    this.#context = { ...context, stopBudget: new StopBudget(clock), supervisor };
   }
 
   /** Whether `stop` was called. */
@@ -56,12 +71,12 @@ export class Lifecycle {
     signal: AbortSignal | undefined,
   ): Promise<LivePlugin> {
     const before = this.#context.directory.committed(runtimeId);
-    const busy = this.#busy.get(runtimeId);
-    if (busy !== undefined) throw conflict(runtimeId, busy);
-    const done = this.#start("replace", spec, signal, (operation) =>
-      replacePlugin(this.#context, operation, { ...spec, before }),
+    const busy = this.#busy.get(before.runtimeId);
+    if (busy !== undefined) throw conflict(before.runtimeId, busy);
+    const done = this.#instead(before, () =>
+      this.#start("replace", spec, signal, (operation) => replacePlugin(this.#context, operation, { ...spec, before })),
     );
-    return this.#occupy(runtimeId, { kind: "replace", done }, done);
+    return this.#occupy(before.runtimeId, { kind: "replace", done }, done);
   }
 
   /** Removes a visible plugin. Who asks again while it goes on gets the same answer. */
@@ -70,12 +85,47 @@ export class Lifecycle {
     if (busy?.kind === "remove") return busy.done;
     this.#assertRunning();
     const plugin = this.#context.directory.committed(runtimeId);
+    if (plugin.runtimeId !== runtimeId) return this.remove(plugin.runtimeId, request);
     if (busy !== undefined) throw conflict(runtimeId, busy);
     const { clock, emit } = this.#context.ports;
     const operation = new Operation({ kind: "remove", clock, emit, signal: request.signal });
     const { reason, limits } = request;
-    const done = this.#track(removePlugin(this.#context, operation, { plugin, reason, limits }));
+    const done = this.#track(
+      this.#instead(plugin, () => removePlugin(this.#context, operation, { plugin, reason, limits })),
+    );
     return this.#occupy(runtimeId, { kind: "remove", done }, done);
+  }
+
+  /**
+   * Starts a plugin again at once that waits for it, is quarantined or has ended. One that runs is left alone.
+   *
+   * @throws PluginHostError `PLUGIN_NOT_FOUND`, `OPERATION_CONFLICT`; as `add` if it does not start
+   */
+  async release(runtimeId: RuntimeId): Promise<LivePlugin> {
+    this.#assertRunning();
+    return this.#context.supervisor.release(this.#context.directory.committed(runtimeId));
+  }
+
+  /** Shows a plugin that failed to start, and tries again. @throws PluginHostError `HOST_STOPPED` */
+  addAbsent(spec: StartSpec, error: unknown): LivePlugin {
+    this.#assertRunning();
+    return showAbsent(this.#context, spec, error);
+  }
+
+  /** How a plugin is supervised; undefined if there is none, or it is not. */
+  termsOf(runtimeId: RuntimeId): SupervisionSpec | undefined {
+    const plugin = this.#context.directory.latest(runtimeId);
+    return plugin === undefined ? undefined : this.#context.supervisor.termsOf(plugin);
+  }
+
+  /** Providers of these service types have changed. */
+  typesChanged(types: ReadonlySet<string>): void {
+    this.#context.supervisor.typesChanged(types);
+  }
+
+  /** Whether plugins that the host needs are down. */
+  readiness(): Readiness {
+    return this.#context.supervisor.readiness();
   }
 
   /**
@@ -83,13 +133,12 @@ export class Lifecycle {
    * started is stopped, what came by itself or was there before is let go.
    */
   async stop(levels: () => readonly (readonly RuntimeId[])[], budgetMs: number): Promise<void> {
-    const { directory, ports, stopBudget } = this.#context;
+    const { directory, ports, stopBudget, supervisor } = this.#context;
     directory.stopAccepting();
+    supervisor.close();
     stopBudget.begin(budgetMs, new PluginHostError("HOST_STOPPED", "the host is stopping"));
-    await this.#runningEnds(budgetMs);
-    for (const level of [...levels()].reverse()) {
-      await Promise.all(level.map((runtimeId) => this.#letGo(runtimeId)));
-    }
+    await endsWithin(ports.clock, budgetMs, Promise.allSettled(this.#running));
+    await stopLevels(this.#context, [...levels()].reverse());
     stopBudget.close();
     if (this.#running.size > 0) {
       const error = new PluginHostError("STEP_TIMEOUT", `${this.#running.size} operations were still going on`);
@@ -97,52 +146,8 @@ export class Lifecycle {
     }
   }
 
-  async #runningEnds(limitMs: number): Promise<void> {
-    const late = deferred();
-    const timer = this.#context.ports.clock.after(limitMs, late.resolve, true);
-    await Promise.race([Promise.allSettled(this.#running), late.promise]);
-    timer.cancel();
-  }
-
-  async #letGo(runtimeId: RuntimeId): Promise<void> {
-    const { directory, ports, stopBudget } = this.#context;
-    const plugin = directory.get(runtimeId);
-    if (plugin === undefined) return;
-    const reason = "the host is stopping";
-    directory.withdraw(plugin, reason);
-    try {
-      // A part of the budget stays for the plugin's own end, and for the plugins that it depends on.
-      await drain(ports.clock, plugin, stopBudget.leftMs() / 2, undefined);
-      await this.#stopLaunched(plugin, stopBudget.leftMs() / 2);
-    } catch (error) {
-      ports.emit("warning", { message: `${runtimeId} did not stop cleanly`, error });
-    }
-    directory.retire(plugin, reason);
-  }
-
-  /** Stops what the host started, and waits no longer than that may take. */
-  async #stopLaunched(plugin: LivePlugin, graceMs: number): Promise<void> {
-    const { runtimeId, launched } = plugin;
-    if (launched === undefined || launched.origin === "endpoint") return;
-    const late = deferred();
-    const timer = this.#context.ports.clock.after(graceMs + cutOffMs, late.resolve, true);
-    const { signal } = new AbortController();
-    const reason = "the host is stopping";
-    // A module is asked by its own `stop`; a process gets the request of the wire contract before its signals.
-    const stopping =
-      launched.origin === "process"
-        ? shutDown(plugin, { clock: this.#context.ports.clock, graceMs, reason, signal })
-        : launched.stop(graceMs);
-    const stopped = stopping.then(() => true);
-    const inTime = await Promise.race([stopped, late.promise.then(() => false)]);
-    timer.cancel();
-    if (inTime) return;
-    stopped.catch(() => {});
-    throw new PluginHostError("STEP_TIMEOUT", `${runtimeId} did not stop within ${Math.round(graceMs)} ms`);
-  }
-
   #start<T>(
-    kind: "add" | "replace",
+    kind: "add" | "replace" | "restart",
     spec: StartSpec,
     signal: AbortSignal | undefined,
     run: (operation: Operation) => Promise<T>,
@@ -182,6 +187,15 @@ export class Lifecycle {
 
   #assertRunning(): void {
     if (this.isStopping) throw new PluginHostError("HOST_STOPPED", "the host has stopped or is stopping");
+  }
+
+  /** Does something to a plugin in the place of starting it again, if that is what is done to it. */
+  #instead<T>(plugin: LivePlugin, run: () => Promise<T>): Promise<T> {
+    const hold = this.#context.supervisor.hold(plugin);
+    const { settled } = hold;
+    const done = settled === undefined ? (async () => run())() : settled.then(run);
+    done.then(hold.resume, hold.resume);
+    return done;
   }
 
   #track<T>(work: Promise<T>): Promise<T> {

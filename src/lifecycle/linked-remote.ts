@@ -14,7 +14,7 @@ export type LinkedRemotePorts = Pick<LifecyclePorts, "openRemote" | "remoteOverL
  */
 export function linkedRemote(
   ports: LinkedRemotePorts,
-  plugin: Pick<LivePlugin, "runtimeId" | "address">,
+  plugin: Pick<LivePlugin, "runtimeId" | "address" | "controlSecret">,
   before: PluginRemote | undefined,
 ): PluginRemote {
   let direct: { readonly address: PluginAddress; readonly remote: PluginRemote } | undefined =
@@ -23,10 +23,12 @@ export function linkedRemote(
     const overLink = ports.remoteOverLink(plugin.runtimeId);
     if (overLink !== undefined) return overLink;
     const { address } = plugin;
-    if (address.kind === "link" || address.kind === "external") {
+    if (address.kind === "link" || address.kind === "worker" || address.kind === "external") {
       throw new PluginHostError("PLUGIN_UNREACHABLE", "its link is broken, and it has no other address");
     }
-    if (direct?.address !== address) direct = { address, remote: ports.openRemote(address) };
+    if (direct?.address !== address) {
+      direct = { address, remote: ports.openRemote(address, () => plugin.controlSecret) };
+    }
     return direct.remote;
   };
   return {

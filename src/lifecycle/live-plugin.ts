@@ -5,6 +5,8 @@ import { addressKey, type PluginAddress } from "../model/address.js";
 import type { PluginOrigin, PluginPhase, PluginRecord, Registration, RuntimeId } from "../model/catalog.js";
 import type { PluginDeclaration, ServiceDependency } from "../model/declarations.js";
 import type { LaunchedPlugin } from "../model/launch.js";
+import { type Permissions, permissionsOf, unknownPermissions } from "../model/permissions.js";
+import { type Importance, isDown, type Supervision, unsupervised } from "../model/supervision.js";
 import type { PluginRemote } from "./plugin-remote.js";
 import type { PluginHealth } from "./ports.js";
 
@@ -46,14 +48,23 @@ export class LivePlugin {
   selfVersion: string;
   origin: PluginOrigin;
   requires: readonly ServiceDependency[] = [];
+  /** What the plugin may do by its own word, or by that of who added it. */
+  permissions: Permissions = unknownPermissions;
   readonly #observedTypes = new Set<string>();
-  /** Whether `requires` is what the plugin said, rather than what the host observed. */
+  /** Whether the plugin was described in full, so that there is no need to ask it. */
   hasDeclared = false;
   metadata: Readonly<Record<string, string>> = {};
   phase: PluginPhase = { kind: "serving" };
   visibility: Visibility;
   launched: LaunchedPlugin | undefined;
+  supervision: Supervision = unsupervised;
+  /** Undefined while nobody would start it again. */
+  importance: Importance | undefined;
+  /** Runtime ids of its incarnations before this one, oldest first. */
+  earlierIds: readonly RuntimeId[] = [];
   remote: PluginRemote | undefined;
+  /** By what the plugin knows its host, which it checks on every call. A secret. */
+  hostSecret: string | undefined;
   /** Whether it has ever had a registration. */
   hasOffered = false;
   /** Whether it has ever dialled a link, so that `remote` knows the way over it. */
@@ -92,6 +103,11 @@ export class LivePlugin {
     this.#gone.abort();
   }
 
+  /** Whether it does not run any more, or not yet, so that what is at its address is something else. */
+  get hasEnded(): boolean {
+    return isDown(this.supervision);
+  }
+
   get address(): PluginAddress {
     return this.#address;
   }
@@ -106,17 +122,38 @@ export class LivePlugin {
     return this.#addressKey;
   }
 
+  /** What the host's own calls to the plugin carry: a launched program may check it before it has said that it does. */
+  get controlSecret(): string | undefined {
+    return this.hostSecret ?? this.launched?.hostSecret;
+  }
+
   /** Takes over what the plugin says of itself. */
   declare(declaration: PluginDeclaration): void {
     this.selfVersion = declaration.selfVersion || this.selfVersion;
-    this.requires = declaration.requires;
     this.metadata = declaration.metadata;
     this.hasDeclared = true;
+    this.permit(declaration);
   }
 
-  /** Takes down that the plugin uses `type`. Returns whether that is news; never if the plugin has said what it requires. */
+  /** Takes over what the plugin says that it provides and requires. Where it says nothing, what was known before stays. */
+  permit(declaration: PluginDeclaration): void {
+    const before = this.permissions;
+    this.permissions = permissionsOf(declaration, before);
+    if (this.permissions.calls === before.calls) return;
+    this.requires = declaration.requires;
+    this.#observedTypes.clear();
+  }
+
+  /** This is the same program as `other`, which may have declared what this one has not. */
+  inherit({ permissions: { calls, provides }, requires }: LivePlugin): void {
+    const { permissions } = this;
+    this.permissions = { calls: permissions.calls ?? calls, provides: permissions.provides ?? provides };
+    if (this.permissions.calls !== permissions.calls) this.requires = requires;
+  }
+
+  /** Takes down that the plugin uses `type`. Returns whether that is news; never if the plugin has declared it. */
   observe(type: string): boolean {
-    if (this.hasDeclared || this.#observedTypes.has(type)) return false;
+    if (this.#observedTypes.has(type) || this.permissions.calls?.has(type) === true) return false;
     this.#observedTypes.add(type);
     // At the end, where the graph takes it without a look at the others.
     this.requires = [...this.requires, { type, minVersion: "", required: false, watch: false, source: "observed" }];

@@ -130,8 +130,10 @@ export class Operation {
       try {
         return await Promise.race([work, givenUp.promise]);
       } catch (error) {
-        if (controller.signal.aborted) await this.#endsWithin(settleMs, work);
-        throw error;
+        if (!controller.signal.aborted || !(await this.#endsWithin(settleMs, work))) throw error;
+        // What was given up may know what it was waiting for.
+        const own = await work.catch((reason: unknown) => reason);
+        throw own instanceof PluginHostError && own.cause === error ? own : error;
       }
     } finally {
       limit?.cancel();

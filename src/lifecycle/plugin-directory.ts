@@ -3,6 +3,7 @@ import { addressKey } from "../model/address.js";
 import type { Change, Registration, RuntimeId } from "../model/catalog.js";
 import type { PluginDeclaration } from "../model/declarations.js";
 import type { Health, HealthVerdict } from "../model/health.js";
+import type { PermissionPolicy } from "../model/permissions.js";
 import { Aliases } from "./aliases.js";
 import { linkedRemote } from "./linked-remote.js";
 import { assertServing, LivePlugin, type LivePluginInit } from "./live-plugin.js";
@@ -17,6 +18,8 @@ export interface PluginDirectoryOptions {
   readonly ports: LifecyclePorts;
   readonly aliasLifeMs: number;
   readonly maxRegistrationsPerPlugin: number;
+  /** Whether plugins may register what they did not declare. */
+  readonly permissions: PermissionPolicy;
 }
 
 /** A new plugin for {@link PluginDirectory.create}. */
@@ -37,7 +40,7 @@ export class PluginDirectory {
 
   constructor(options: PluginDirectoryOptions) {
     this.#ports = options.ports;
-    this.services = new PluginServices(options.ports, options.maxRegistrationsPerPlugin);
+    this.services = new PluginServices(options.ports, options.maxRegistrationsPerPlugin, options.permissions);
     this.aliases = new Aliases({
       clock: options.ports.clock,
       lifeMs: options.aliasLifeMs,
@@ -55,9 +58,17 @@ export class PluginDirectory {
     return this.#plugins.get(runtimeId);
   }
 
-  /** The visible plugin with this runtime id. @throws PluginHostError `PLUGIN_NOT_FOUND` */
+  /** The plugin with this runtime id, or its incarnation that runs now if it was started again. */
+  latest(runtimeId: RuntimeId): LivePlugin | undefined {
+    const known = this.#plugins.get(runtimeId);
+    if (known !== undefined) return known;
+    for (const plugin of this.#plugins.values()) if (plugin.earlierIds.includes(runtimeId)) return plugin;
+    return undefined;
+  }
+
+  /** The visible plugin with this runtime id, or what it was started again as. @throws PluginHostError `PLUGIN_NOT_FOUND` */
   committed(runtimeId: RuntimeId): LivePlugin {
-    const plugin = this.#plugins.get(runtimeId);
+    const plugin = this.latest(runtimeId);
     if (plugin?.visibility.kind === "committed") return plugin;
     const successor = this.#ports.state.resolveAlias(runtimeId);
     const hint = successor === runtimeId ? "plugins() lists those that exist" : `it was replaced by ${successor}`;
@@ -75,9 +86,9 @@ export class PluginDirectory {
     return this.#plugins.values();
   }
 
-  /** Plugins at an address that are not gone. */
+  /** Plugins at an address that are not gone, and have not ended. */
   at(key: string): LivePlugin[] {
-    return [...this.#plugins.values()].filter((plugin) => plugin.addressKey === key);
+    return [...this.#plugins.values()].filter((plugin) => plugin.addressKey === key && !plugin.hasEnded);
   }
 
   /** From now on no plugin can come, nor register anything. */
@@ -122,7 +133,17 @@ export class PluginDirectory {
     assertServing(plugin);
     const before = this.#earlierStartOf(plugin);
     if (before === undefined) this.#show(plugin, []);
-    else this.#succeed(before, plugin);
+    else this.#succeed(before, plugin, "a new start of it registered at the same address");
+  }
+
+  /**
+   * Makes `after` visible in the place of `before`, which has ended, in one revision. The id of `before` leads to it.
+   *
+   * @throws PluginHostError `OPERATION_CONFLICT` if `after` is gone or going
+   */
+  comeBack(before: LivePlugin, after: LivePlugin): void {
+    assertServing(after);
+    this.#succeed(before, after, "it was started again");
   }
 
   /** Writes a changed plugin to the visible state; does nothing while nobody sees it. */
@@ -163,10 +184,11 @@ export class PluginDirectory {
 
   /** The plugin's link has opened, or has ended. Without another address it is reached over that alone. */
   linkChanged(plugin: LivePlugin, isOpen: boolean): void {
-    if (plugin.visibility.kind === "gone") return;
+    if (plugin.visibility.kind === "gone" || plugin.hasEnded) return;
     const { kind } = plugin.address;
     const before = kind === "external" || kind === "link" ? undefined : plugin.remote;
-    if (kind === "external" || kind === "link") plugin.address = Object.freeze({ kind: "link", isOpen });
+    if (kind === "external" || kind === "link" || kind === "worker")
+      plugin.address = Object.freeze({ kind: "link", isOpen });
     if (isOpen && !plugin.isLinked) plugin.remote = linkedRemote(this.#ports, plugin, before);
     plugin.isLinked ||= isOpen;
     this.publish(plugin);
@@ -185,6 +207,25 @@ export class PluginDirectory {
     if (plugin.observe(type)) this.publish(plugin);
   }
 
+  /** A plugin has ended by itself: its identity is worth nothing any more, and nothing is left of it but what all see. */
+  disable(plugin: LivePlugin): void {
+    this.#ports.identities.revoke(plugin.runtimeId);
+    plugin.remote?.close();
+    // Something else may answer there soon.
+    plugin.remote = undefined;
+    plugin.launched?.stop(0).catch((error: unknown) => {
+      this.#ports.emit("warning", { message: `something is left of ${plugin.runtimeId}, which has ended`, error });
+    });
+  }
+
+  /** Takes a plugin that offers nothing out of sight. It keeps its identity: what it does next shows it again. */
+  hide(plugin: LivePlugin, reason: string): void {
+    if (plugin.visibility.kind !== "committed" || plugin.registrations.size > 0) return;
+    plugin.visibility = { kind: "joined" };
+    this.#ports.state.apply([{ kind: "plugin-removed", runtimeId: plugin.runtimeId }]);
+    this.#ports.emit("plugin-removed", { plugin: plugin.record(), reason });
+  }
+
   /** Ends a plugin: its identity, its registrations, its connections, its place in the visible state. Idempotent. */
   retire(plugin: LivePlugin, reason: string): void {
     const { kind } = plugin.visibility;
@@ -199,6 +240,8 @@ export class PluginDirectory {
   absorb(plugin: LivePlugin, into: LivePlugin): void {
     const wasVisible = plugin.visibility.kind === "committed";
     this.#ports.identities.merge(plugin.runtimeId, into.runtimeId);
+    // What the program was told last is what it checks.
+    into.hostSecret = plugin.hostSecret ?? into.hostSecret;
     const moved = [...plugin.registrations.values()]
       .filter((registration) => findSame(into, registration) === undefined)
       .map((registration): Registration => Object.freeze({ ...registration, runtimeId: into.runtimeId }));
@@ -245,11 +288,11 @@ export class PluginDirectory {
     );
   }
 
-  #succeed(before: LivePlugin, after: LivePlugin): void {
+  #succeed(before: LivePlugin, after: LivePlugin, reason: string): void {
     this.#ports.identities.revoke(before.runtimeId);
     const alias = this.aliases.add(before.runtimeId, after.runtimeId, this.#plugins.keys());
     this.#show(after, [...this.#end(before), alias]);
-    this.#announceEnd(before, "a new start of it registered at the same address");
+    this.#announceEnd(before, reason);
     this.#ports.emit("plugin-replaced", { before: before.record(), after: after.record() });
   }
 
@@ -282,6 +325,7 @@ export class PluginDirectory {
   #declared(plugin: LivePlugin, declaration: PluginDeclaration): void {
     if (plugin.visibility.kind === "gone") return;
     plugin.declare(declaration);
+    this.services.retractUndeclared(plugin);
     this.publish(plugin);
   }
 

@@ -31,7 +31,7 @@ export class PluginMonitor {
       plugin.health.startPolling(async () => ({ kind: "answered", verdict: "healthy", reason: "" }));
       return;
     }
-    plugin.remote ??= ports.openRemote(plugin.address);
+    plugin.remote ??= ports.openRemote(plugin.address, () => plugin.controlSecret);
     const { remote } = plugin;
     const poll = pollPlugin(remote, () => {
       for (const { metadata } of plugin.registrations.values()) if (metadata.health_path) return metadata.health_path;

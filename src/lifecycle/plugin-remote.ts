@@ -25,7 +25,11 @@ export interface PluginRemote {
   getPluginInfo(signal: AbortSignal): Promise<PluginDeclaration | "unimplemented">;
   /** Asks a plugin that is itself a handshake server what it offers. */
   handshake(signal: AbortSignal): Promise<readonly ServiceDeclaration[] | "unimplemented">;
-  setRuntimeIdentity(identity: GivenIdentity, signal: AbortSignal): Promise<"accepted" | "refused" | "unimplemented">;
+  /** `guarded`: accepted, and the plugin checks on every call the host's secret that it has from its launch. */
+  setRuntimeIdentity(
+    identity: GivenIdentity,
+    signal: AbortSignal,
+  ): Promise<"accepted" | "guarded" | "refused" | "unimplemented">;
   getHealth(signal: AbortSignal): Promise<RemoteHealth | "unimplemented">;
   /** Resolves if something accepts a connection at the address. */
   connect(signal: AbortSignal): Promise<void>;
@@ -36,5 +40,5 @@ export interface PluginRemote {
   close(): void;
 }
 
-/** Opens a remote for an address. Opens no connection yet. */
-export type OpenRemote = (address: PluginAddress) => PluginRemote;
+/** Opens a remote for an address. Opens no connection yet. `hostSecret` is by what the plugin knows the host, if it has that. */
+export type OpenRemote = (address: PluginAddress, hostSecret?: () => string | undefined) => PluginRemote;

@@ -1,6 +1,7 @@
 import { PluginHostError } from "../errors.js";
 import { randomHex } from "../internal/ids.js";
 import type { Registration } from "../model/catalog.js";
+import { type PermissionPolicy, registrationRefusal } from "../model/permissions.js";
 import type { LivePlugin } from "./live-plugin.js";
 import type { LifecyclePorts } from "./ports.js";
 
@@ -16,11 +17,13 @@ export interface ServiceRegistrationInput {
 export class PluginServices {
   readonly #ports: LifecyclePorts;
   readonly #maxPerPlugin: number;
+  readonly #permissions: PermissionPolicy;
 
   readonly #staged = new WeakSet<Registration>();
 
-  constructor(ports: LifecyclePorts, maxPerPlugin: number) {
+  constructor(ports: LifecyclePorts, maxPerPlugin: number, permissions: PermissionPolicy) {
     this.#ports = ports;
+    this.#permissions = permissions;
     this.#maxPerPlugin = maxPerPlugin;
   }
 
@@ -67,6 +70,17 @@ export class PluginServices {
     plugin.registrations.set(registration.registrationId, registration);
     plugin.hasOffered = true;
     return registration;
+  }
+
+  /** Takes those services away that the plugin registered before it was known what it declares, and did not declare. */
+  retractUndeclared(plugin: LivePlugin): void {
+    const { runtimeId, permissions } = plugin;
+    for (const { type, registrationId } of [...plugin.registrations.values()]) {
+      const refusal = registrationRefusal(this.#permissions, runtimeId, permissions, type);
+      if (refusal === undefined) continue;
+      this.remove(plugin, registrationId);
+      this.#ports.emit("warning", { message: `${refusal}; its registration was taken back`, error: undefined });
+    }
   }
 
   /** Takes one service of the plugin away. Does nothing if it is not there any more. */

@@ -16,6 +16,8 @@ import type { LifecyclePorts } from "./ports.js";
 import { ProgramStart } from "./program-start.js";
 import type { OpenStart, SelfRegistration } from "./self-registration.js";
 import type { StopBudget } from "./stop-budget.js";
+import type { SupervisionSpec } from "./supervision-spec.js";
+import type { Supervisor } from "./supervisor.js";
 import { untilHealthy } from "./until-healthy.js";
 
 /** What to start. */
@@ -24,6 +26,8 @@ export interface StartSpec {
   /** What the caller says of the plugin before it runs; already checked. */
   readonly declares: PluginDeclaration | undefined;
   readonly limits: StepLimits;
+  /** @default it is not started again, and required */
+  readonly supervision?: SupervisionSpec;
 }
 
 /** The parts of the host that starting a plugin works on. */
@@ -32,6 +36,7 @@ export interface StartContext {
   readonly directory: PluginDirectory;
   readonly selfRegistration: SelfRegistration;
   readonly stopBudget: StopBudget;
+  readonly supervisor: Supervisor;
 }
 
 /**
@@ -68,6 +73,7 @@ export class PluginStart {
       plugin: undefined,
       claim: (plugin, at) => this.#claim(plugin, at),
       registered: () => this.#program.registered(),
+      linked: () => this.#program.linked(),
     };
     const { ports, directory } = context;
     const registerMs = spec.limits.connectGraceMs;
@@ -95,16 +101,19 @@ export class PluginStart {
     const launched = await this.#spec.launcher.launch({
       signal,
       onStart: (program) => this.#program.started(program),
+      untilLinked: (launchId) => this.#program.untilLinked(launchId),
       onOutput: (line) => this.#program.wrote(line),
     });
     this.#launched = launched;
+    if (launched.address.kind === "link") this.#program.reachedOverLink(this.#isLinkOpen);
     this.#operation.onRollback(() => launched.stop(0));
     void launched.ended.then(({ reason, error }) => {
       const failed = new PluginHostError("PLUGIN_FAILED", `the plugin ended: ${reason}`, { cause: error });
       this.#ended.abort(error instanceof PluginHostError ? error : failed);
       const { plugin } = this.#open;
-      // One that is being removed ends because it was told to.
-      if (plugin?.phase.kind !== "draining") plugin?.health.exited(reason);
+      // One that is being removed ends because it was told to; of one that is supervised more is to be told.
+      if (plugin?.phase.kind === "draining" || plugin?.supervision.kind !== "unsupervised") return;
+      plugin.health.exited(reason);
     });
     signal.throwIfAborted();
   }
@@ -112,7 +121,9 @@ export class PluginStart {
   /** Asks the plugin what it is and compares that with what was declared for it. */
   async describe(signal: AbortSignal): Promise<void> {
     if (this.#launched === undefined) throw new Error("describe comes after launch");
-    const remote = this.#context.ports.openRemote(this.#launched.address);
+    const { address, hostSecret } = this.#launched;
+    const secret = (): string | undefined => this.#open.plugin?.hostSecret ?? hostSecret;
+    const remote = address.kind === "link" ? this.#remoteOverLink() : this.#context.ports.openRemote(address, secret);
     this.#remote = remote;
     this.#operation.onRollback(() => remote.close());
     const { clock } = this.#context.ports;
@@ -179,6 +190,7 @@ export class PluginStart {
     if (known === undefined) await this.#issue(declaration, signal);
     else this.#adopt(known);
     this.plugin.declare(declaration);
+    this.#context.directory.services.retractUndeclared(this.plugin);
     this.#operation.runtimeId = this.plugin.runtimeId;
     this.#ended.signal.throwIfAborted();
   }
@@ -228,6 +240,18 @@ export class PluginStart {
     await untilHealthy(this.plugin, { clock: ports.clock, healthMs, acceptable, ends: [signal, this.#ended.signal] });
   }
 
+  get #isLinkOpen(): boolean {
+    const { plugin } = this.#open;
+    return plugin !== undefined && this.#context.ports.remoteOverLink(plugin.runtimeId) !== undefined;
+  }
+
+  /** What asks a program that has dialled a link, also when it has to dial again. */
+  #remoteOverLink(): PluginRemote {
+    const { plugin } = this.#open;
+    if (plugin?.remote === undefined) throw new PluginHostError("PLUGIN_FAILED", "the plugin's identity ended");
+    return plugin.remote;
+  }
+
   #described(): PluginDeclaration {
     if (this.#declaration === undefined) throw new Error("the plugin was not described yet");
     return this.#declaration;
@@ -256,14 +280,18 @@ export class PluginStart {
     });
     plugin.remote = remote;
     plugin.launched = launched;
+    // It may call as soon as it has its identity.
+    plugin.permit(declaration);
     this.#open.plugin = plugin;
     this.#operation.onRollback(() => directory.retire(plugin, `${this.#operation.kind} failed`));
+    launched.belongsTo?.(plugin);
     if (!this.#hasIdentityService) return;
     const hostUrl = ports.hostUrlFor(address);
     const answer = await this.#whileItRuns(signal, (alive) =>
       remote.setRuntimeIdentity({ runtimeId, token, hostUrl }, alive),
     );
     if (answer === "refused") throw new PluginHostError("PLUGIN_FAILED", "the plugin refused its runtime identity");
+    if (answer === "guarded") plugin.hostSecret = launched.hostSecret;
   }
 
   /** The program has come by itself: it keeps the identity it has, and is managed from now on. */
@@ -283,6 +311,8 @@ export class PluginStart {
     plugin.address = address;
     if (plugin.visibility.kind === "joined") plugin.visibility = { kind: "staged" };
     if (this.#open.program !== undefined) {
+      // It calls before it is asked what it is; what was declared for it counts from its first call on.
+      if (this.#spec.declares !== undefined) plugin.permit(this.#spec.declares);
       // The host started it, so it goes if the operation fails; its `ProgramStart` sees to that.
       plugin.origin = this.#spec.launcher.origin;
       return;

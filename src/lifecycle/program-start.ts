@@ -23,6 +23,7 @@ export class ProgramStart {
   readonly #parts: ProgramStartParts;
   readonly #open: OpenStart;
   readonly #registered = deferred();
+  #linked = deferred();
 
   constructor(open: OpenStart, parts: ProgramStartParts) {
     this.#open = open;
@@ -39,6 +40,7 @@ export class ProgramStart {
     if (this.#open.program === undefined) operation.onRollback(retire);
     // Another program has taken the place of one that could not have its port.
     else retire();
+    this.#linked = deferred();
     this.#open.program = program;
     this.#open.addressKey = addressKey(program.address);
   }
@@ -46,9 +48,24 @@ export class ProgramStart {
   /** The program wrote a line. */
   wrote(line: OutputLine): void {
     const { program, plugin, selfId } = this.#open;
-    if (program === undefined) return;
-    const who = { runtimeId: plugin?.runtimeId, selfId: plugin?.selfId ?? selfId, pid: program.pid };
+    const who = { runtimeId: plugin?.runtimeId, selfId: plugin?.selfId ?? selfId, pid: program?.pid };
     this.#parts.ports.emit("output", { ...line, ...who });
+  }
+
+  /** The link of the operation's plugin is open. */
+  linked(): void {
+    this.#linked.resolve();
+  }
+
+  /** Resolves when the program of this launch has a link that is open. */
+  untilLinked(launchId: string): Promise<void> {
+    return this.#open.program?.launchId === launchId ? this.#linked.promise : new Promise(() => {});
+  }
+
+  /** The program listens nowhere: it is reached over its link, and nothing else at its port is it. */
+  reachedOverLink(isOpen: boolean): void {
+    this.#open.addressKey = undefined;
+    if (this.#open.plugin !== undefined) this.#open.plugin.address = Object.freeze({ kind: "link", isOpen });
   }
 
   /** The program has registered a service by itself. */
@@ -64,7 +81,8 @@ export class ProgramStart {
     const { plugin } = this.#open;
     if (plugin === undefined || plugin.registrations.size === 0) return undefined;
     const { selfId, selfVersion, requires, metadata } = plugin;
-    return { selfId, selfVersion, requires, metadata, provides: [...plugin.registrations.values()] };
+    const provides = [...plugin.registrations.values()];
+    return { selfId, selfVersion, requires, metadata, provides, silentOn: ["provides", "requires"] };
   }
 
   /** A failure with what is known of the program: its last lines, and what the host refused it. */

@@ -35,6 +35,11 @@ export class Reactions {
     };
   }
 
+  /** Whether a plugin has a watch open. */
+  isWatching(runtimeId: RuntimeId): boolean {
+    return this.#watches.has(runtimeId);
+  }
+
   /** A plugin asked for a provider of `type`. */
   discovered(runtimeId: RuntimeId, type: string): void {
     this.#reacted(runtimeId, type);

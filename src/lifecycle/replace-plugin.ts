@@ -57,6 +57,7 @@ export async function replacePlugin(
       start.checkDependencies();
       checkOffers(context, spec, start);
       start.release();
+      context.supervisor.watch(start.plugin, spec);
       ending = directory.switchOver(before, start.plugin, reason);
       operation.commit();
     });

@@ -2,9 +2,12 @@ import { invalid, PluginHostError } from "../errors.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
 import { parseBaseUrl } from "../model/base-url.js";
 import type { Registration, RuntimeId } from "../model/catalog.js";
+import type { PluginDeclaration } from "../model/declarations.js";
 import type { StartedProgram } from "../model/launch.js";
 import { checkEndpointPath, checkMetadata, checkName } from "../model/limits.js";
+import { type PermissionPolicy, registrationRefusal } from "../model/permissions.js";
 import { checkVersion } from "../model/versions.js";
+import { checkDeclaration } from "./declaration-check.js";
 import type { LivePlugin } from "./live-plugin.js";
 import type { PluginDirectory } from "./plugin-directory.js";
 import type { ServiceRegistrationInput } from "./plugin-services.js";
@@ -25,12 +28,16 @@ export interface OpenStart {
   claim(plugin: LivePlugin, address: PluginAddress): void;
   /** The operation's plugin has registered a service by itself. */
   registered(): void;
+  /** The link of the operation's plugin is open. */
+  linked(): void;
 }
 
 /** Settings of {@link SelfRegistration}. */
 export interface SelfRegistrationOptions {
   readonly ports: LifecyclePorts;
   readonly directory: PluginDirectory;
+  /** Whether plugins may register what they did not declare. */
+  readonly permissions: PermissionPolicy;
   /** Undefined if a plugin that calls from `peerAddress` may say that it listens at `address`, otherwise why not. */
   readonly baseUrlRefusal: (address: PluginAddress, peerAddress: string) => string | undefined;
 }
@@ -61,7 +68,8 @@ export class SelfRegistration {
   }
 
   /**
-   * A plugin shakes hands: a new identity, or another token for the one that its operation gave it already.
+   * A plugin shakes hands: a new identity, or another token for the one that its operation gave it already. From then on
+   * the plugin is held to what it `declares` of itself.
    *
    * @throws PluginHostError `INVALID_ARGUMENT` with the field, `LIMIT_REACHED`, `HOST_STOPPED`; `NOT_ALLOWED` for a
    * launched program that calls itself by another name than before
@@ -72,12 +80,14 @@ export class SelfRegistration {
     baseUrl: string,
     peerAddress: string,
     launchId?: string,
+    declares?: PluginDeclaration,
   ): { readonly runtimeId: RuntimeId; readonly token: string } {
     const { directory, ports, baseUrlRefusal } = this.#options;
     directory.assertAccepting();
     // Spaces become dashes in the runtime id (wire contract, Identity).
     checkName("self_id", selfId.replaceAll(" ", "-"));
     if (selfVersion !== "") checkVersion("self_version", selfVersion);
+    const declaration = declares === undefined ? undefined : checkDeclaration("declaration", declares);
     const ofLaunch = launchId === undefined ? undefined : this.#ofLaunch(launchId, selfId);
     const program = ofLaunch?.start?.program;
     const address = program?.address ?? (baseUrl === "" ? undefined : parseBaseUrl("base_url", baseUrl));
@@ -101,6 +111,7 @@ export class SelfRegistration {
       address: { kind: "external" },
       visibility: { kind: "joined" },
     });
+    if (declaration !== undefined) plugin.permit(declaration);
     if (start !== undefined && start.plugin === undefined && address !== undefined) start.claim(plugin, address);
     return issued;
   }
@@ -120,7 +131,7 @@ export class SelfRegistration {
   /**
    * A plugin registers one of its services.
    *
-   * @throws PluginHostError `INVALID_ARGUMENT` with the field, `NOT_ALLOWED`, `LIMIT_REACHED`
+   * @throws PluginHostError `INVALID_ARGUMENT` with the field, `NOT_ALLOWED`, `NOT_DECLARED`, `LIMIT_REACHED`
    */
   register(runtimeId: RuntimeId, given: ServiceRegistrationInput, peerAddress: string): Registration {
     const { directory } = this.#options;
@@ -136,8 +147,10 @@ export class SelfRegistration {
     if (caller.phase.kind !== "serving") {
       throw new PluginHostError("NOT_ALLOWED", `${runtimeId} is being removed and cannot register anything`);
     }
+    this.#assertDeclared(caller, input.type);
     const address = this.#addressOf(input, peerAddress);
     const plugin = address === undefined ? caller : this.#place(caller, address);
+    if (plugin !== caller) this.#assertDeclared(plugin, input.type);
     const registration = directory.services.put(plugin, input);
     for (const start of this.#openStarts) if (start.plugin === plugin) start.registered();
     if (plugin.visibility.kind === "joined") {
@@ -169,9 +182,23 @@ export class SelfRegistration {
     throw new PluginHostError("REGISTRATION_NOT_FOUND", `no registration has the id ${JSON.stringify(registrationId)}`);
   }
 
+  /** A plugin's link is open. */
+  linked(plugin: LivePlugin): void {
+    for (const start of this.#openStarts) if (start.plugin === plugin) start.linked();
+  }
+
   /** The host refused a call of a launched program, which may well be why it does not become ready. */
   refused(launchId: string, refusal: PluginHostError): void {
     for (const start of this.#openStarts) if (start.program?.launchId === launchId) start.refusal = refusal;
+  }
+
+  /** @throws PluginHostError `NOT_DECLARED` */
+  #assertDeclared(plugin: LivePlugin, type: string): void {
+    const message = registrationRefusal(this.#options.permissions, plugin.runtimeId, plugin.permissions, type);
+    if (message === undefined) return;
+    const refusal = new PluginHostError("NOT_DECLARED", message);
+    for (const start of this.#openStarts) if (start.plugin === plugin) start.refusal = refusal;
+    throw refusal;
   }
 
   /** What is known of a launch: the operation that it belongs to while that goes on, and its plugin. */
@@ -223,6 +250,7 @@ export class SelfRegistration {
     const start = this.#startOf(key, caller.selfId);
     const same = start === undefined ? this.#committedWhileItRan(caller, key) : start.plugin;
     if (same !== undefined && same !== caller) {
+      same.inherit(caller);
       directory.absorb(caller, same);
       return same;
     }

@@ -23,8 +23,9 @@ export async function shutDown(plugin: LivePlugin, { clock, graceMs, reason, sig
     request.abort();
     enough.resolve("late");
   };
-  // A process that does not answer still has to get its signals in time.
-  const requestMs = plugin.launched?.origin === "process" ? graceMs / 4 : graceMs;
+  // A program that does not answer still has to be told in time, by signals or by its thread's launch.
+  const origin = plugin.launched?.origin;
+  const requestMs = origin === "process" || origin === "worker" ? graceMs / 4 : graceMs;
   const limit = clock.after(requestMs, giveUp, true);
   signal.addEventListener("abort", giveUp, { once: true });
   if (signal.aborted) giveUp();

@@ -9,6 +9,8 @@ export const hostFeatures = {
   h2c: "h2c",
   /** WatchService knows min_version, resume_revision, heartbeats and include_providers. */
   watchDetails: "watch-details",
+  /** Plugins that check it get a secret by which they know the host (docs/reference/wire.md, W-3.11). */
+  hostSecret: "host-secret",
 } as const;
 
 /** Said in the same place by a host that takes links (docs/reference/link.md, 1.1). */

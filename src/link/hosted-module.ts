@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { MessagePort } from "node:worker_threads";
 import type { ServiceDeclaration, ServiceDependency } from "../model/declarations.js";
 import type { InProcessServices } from "../model/in-process-services.js";
 import type { InProcessHost } from "./in-process-route.js";
@@ -45,4 +46,24 @@ export interface HostedModule {
   };
   /** Starts one instance. Several may run at once. Rejects if the plugin's own code fails. */
   start(environment: ModuleEnvironment): Promise<RunningModule>;
+}
+
+/** What a plugin gets that runs in another thread than its host. */
+export interface WorkerEnvironment {
+  /** Carries the link to the host (docs/reference/link.md): one message of bytes after the other, in both directions. */
+  readonly port: MessagePort;
+}
+
+/** A plugin that runs in another thread than its host. */
+export interface RunningInWorker {
+  /** Settles when the plugin has ended by itself: resolves when it was asked to shut down, rejects when it failed. */
+  readonly ended: Promise<void>;
+  /** Stops within `graceMs`; then cuts off what is still going on. Idempotent. */
+  stop(graceMs: number): Promise<void>;
+}
+
+/** A plugin that can run in a worker thread. What `definePlugin` of `connect-plugin-host/plugin` returns is one. */
+export interface WorkerModule {
+  /** Starts one instance, which is reached over the link alone. Rejects if the plugin's own code fails. */
+  startInWorker(environment: WorkerEnvironment): Promise<RunningInWorker>;
 }

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { codeFromString, errorFromJson, errorToJson } from "@connectrpc/connect/protocol-connect";
+import { notSentField } from "../model/not-sent.js";
 import type { InProcessFailure } from "./in-process-route.js";
 
 /** What an implementation has thrown, as far as callers are told. */
@@ -45,8 +46,10 @@ function append(to: Headers, from: Headers | undefined): void {
 }
 
 /** A failure of the host as its caller sees it. */
-export function failureError({ code, reason, retryAfterMs }: InProcessFailure): ConnectError {
+export function failureError({ code, reason, retryAfterMs, notSentFor, errorCode }: InProcessFailure): ConnectError {
   const metadata = new Headers();
+  if (notSentFor !== undefined) metadata.set(notSentField, notSentFor);
+  if (errorCode !== undefined) metadata.set("error-code", errorCode);
   if (retryAfterMs !== undefined) metadata.set("retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1_000))));
   return new ConnectError(reason, codeFromString(code) ?? Code.Unknown, metadata);
 }

@@ -9,6 +9,10 @@ export interface InProcessFailure {
   readonly reason: string;
   /** Undefined if trying again does not help. */
   readonly retryAfterMs: number | undefined;
+  /** The runtime id of the caller, if the call was certainly passed to no provider; see `notSentField`. */
+  readonly notSentFor?: string;
+  /** The host's own code, where the Connect code alone does not tell. */
+  readonly errorCode?: string;
 }
 
 /** A call that wants to go straight to a provider in the host's process. */

@@ -18,6 +18,7 @@ import {
 } from "@connectrpc/connect";
 import { createMethodUrl, getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { requestHeader } from "@connectrpc/connect/protocol-connect";
+import { timeoutOf } from "../http/timeout-header.js";
 import { MessageCopier } from "./in-process-copy.js";
 import { handOver } from "./in-process-hand-over.js";
 import type { DecidedCall, InProcessRoute } from "./in-process-route.js";
@@ -142,7 +143,9 @@ export class InProcessTransport implements Transport {
       },
       next: async (request) => {
         const given = new Headers(request.header);
-        const answer = await this.#unary(method, request.signal, timeoutMs, given, request.message);
+        // An interceptor may have given this attempt less time.
+        const limitMs = timeoutOf(given) ?? timeoutMs;
+        const answer = await this.#unary(method, request.signal, limitMs, given, request.message);
         // An object of its own for interceptors, who copy it.
         const { header, message, trailer } = answer;
         return { stream: false, service: method.parent, method, header, message, trailer } as UnaryResponse<I, O>;

@@ -19,6 +19,7 @@ import { createMethodUrl, runStreamingCall, runUnaryCall } from "@connectrpc/con
 import { requestHeader } from "@connectrpc/connect/protocol-connect";
 import { PluginHostError } from "../errors.js";
 import type { FieldList } from "../http/exchange.js";
+import { timeoutOf } from "../http/timeout-header.js";
 import { errorOfReset } from "./call-error.js";
 import { callFields } from "./client-fields.js";
 import { ClientStream } from "./client-stream.js";
@@ -99,7 +100,9 @@ export class LinkCallTransport implements Transport {
         message: input,
       },
       next: async (request) => {
-        const answer = await this.#unary(call, request.signal, request.header, request.message as never);
+        // An interceptor may have given this attempt less time.
+        const attempt = { ...call, limitMs: timeoutOf(request.header) ?? limitMs };
+        const answer = await this.#unary(attempt, request.signal, request.header, request.message as never);
         // An object of its own for interceptors, who copy it.
         const { header: answerHeader, message, trailer } = answer;
         return {
@@ -140,8 +143,11 @@ export class LinkCallTransport implements Transport {
         message: input,
       },
       next: async (request) => {
+        const toldMs = timeoutOf(request.header);
         const leftMs =
-          limitMs === undefined ? undefined : Math.max(1, Math.ceil(limitMs - (performance.now() - startedAt)));
+          limitMs === undefined
+            ? toldMs
+            : Math.min(toldMs ?? limitMs, Math.max(1, Math.ceil(limitMs - (performance.now() - startedAt))));
         const { message, signal: ended } = request;
         const messages = message as AsyncIterable<Message>;
         const onLink = this.#stream(method, ended, leftMs, request.header, messages);

@@ -56,6 +56,15 @@ export const defaultLinkLimits: LinkLimits = Object.freeze({
   writeStallTimeoutMs: 30_000,
 });
 
+/**
+ * Between two threads of one process: nothing on the way can fall silent, and a thread that is busy, or that somebody looks at
+ * with a debugger, must not lose its only link. Whoever started the thread watches over it.
+ */
+export const heldLinkLimits = Object.freeze({
+  // The longest time that Node's timers know.
+  keepAliveIntervalMs: 2 ** 31 - 1,
+}) satisfies Partial<LinkLimits>;
+
 const smallest: Partial<LinkLimits> = { maxHeadBytes: 1_024, streamWindowBytes: 1_024, linkWindowBytes: 1_024 };
 const zeroAllowed: ReadonlySet<string> = new Set(["tableSlots", "maxWaitingCalls"]);
 

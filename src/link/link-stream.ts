@@ -28,7 +28,7 @@ export interface LinkEnd {
  * answers has ended.
  */
 export interface LinkStreamHandler {
-  /** True: `onData` gets messages in the pieces in which they come. Otherwise it gets whole messages. */
+  /** True: `onData` gets messages in the pieces in which they come, as bodies do in any case. Otherwise it gets whole messages. */
   readonly pieces?: boolean;
   /** The answer's fields, before its first bytes. `informational`: a 1xx answer, others follow. For who opened the call. */
   onHead?(fields: FieldList, informational: boolean): void;

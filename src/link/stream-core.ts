@@ -1,6 +1,6 @@
 import type { FieldList } from "../http/exchange.js";
 import type { Expiring } from "./deadline-wheel.js";
-import { closeCode, LinkFault, type ResetCode, resetCode } from "./frame.js";
+import { callKind, closeCode, LinkFault, type ResetCode, resetCode } from "./frame.js";
 import { okEnd } from "./head-codec.js";
 import type { LinkLimits } from "./link-limits.js";
 import type { LinkCallHead, LinkEnd, LinkStream, LinkStreamHandler } from "./link-stream.js";
@@ -189,7 +189,8 @@ export class StreamCore implements LinkStream, Expiring {
       );
     }
     const { handler } = this;
-    if (handler.pieces === true) {
+    // A body has no borders that could be waited for.
+    if (handler.pieces === true || this.head.kind === callKind.http) {
       handler.onData(bytes, endOfMessage);
     } else if (endOfMessage && this.#assembly === undefined && bytes.length <= this.#owner.limits.maxMessageBytes) {
       this.#delivered = true;

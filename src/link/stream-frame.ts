@@ -1,4 +1,4 @@
-import { frameFlag, frameType, pieceOverheadBytes } from "./frame.js";
+import { callKind, frameFlag, frameType, pieceOverheadBytes } from "./frame.js";
 import type { FrameWriter } from "./frame-writer.js";
 import { okEnd, writeAnswerHead, writeCallHead, writeEnd } from "./head-codec.js";
 import type { LinkEnd } from "./link-stream.js";
@@ -31,7 +31,8 @@ export function writeStreamFrame(
   const opening = stream.openWaits;
   const head = stream.answerHead;
   const plainEnd = end === okEnd;
-  let flags = content.endOfMessage ? frameFlag.endOfMessage : 0;
+  // A body has no messages in it, whatever whoever passes it on makes of its pieces.
+  let flags = content.endOfMessage && stream.head.kind !== callKind.http ? frameFlag.endOfMessage : 0;
   if (end !== undefined) flags |= plainEnd ? frameFlag.endOfStream : frameFlag.end;
   if (head !== undefined) flags |= frameFlag.head;
   writer.begin(opening ? frameType.open : frameType.part, flags, stream.id);

@@ -1,13 +1,26 @@
 import type { Duplex } from "node:stream";
+import type { ConnectionOptions } from "node:tls";
 import type { InProcessServices } from "./in-process-services.js";
 
 /** A protocol that a provider speaks on its address. */
 export type WireProtocol = "h1" | "h2c" | "h2";
 
+/** How TLS towards a provider is done. What it says may change: connections from then on go by it. */
+export interface ProviderTls {
+  /** For `tls.connect`; another object after each change. */
+  readonly connection: ConnectionOptions;
+}
+
 /** Where a plugin is reached. */
 export type PluginAddress =
   /** Over TCP. `url` has no trailing slash; it may have a path, which goes in front of every path. */
-  | { readonly kind: "http"; readonly url: string; readonly protocols: readonly WireProtocol[] | undefined }
+  | {
+      readonly kind: "http";
+      readonly url: string;
+      readonly protocols: readonly WireProtocol[] | undefined;
+      /** For `https:` only. @default what holds for all providers */
+      readonly tls?: ProviderTls;
+    }
   /** Over a Unix socket. */
   | { readonly kind: "unix"; readonly path: string; readonly protocols: readonly WireProtocol[] | undefined }
   /** In the host's process: `connect` opens a connection in memory to the plugin's own server. */
@@ -20,6 +33,8 @@ export type PluginAddress =
     }
   /** Over the link that the plugin has dialled, and nowhere else. Not `isOpen` until it has dialled again. */
   | { readonly kind: "link"; readonly isOpen: boolean }
+  /** Over the link of a launch, which is nobody's yet: once the plugin has an identity its address is of kind `link`. */
+  | { readonly kind: "worker"; readonly launchId: string }
   /** Known by name only: listed and discovered, never routed. */
   | { readonly kind: "external" };
 
@@ -37,6 +52,7 @@ export function addressKey(address: PluginAddress): string | undefined {
     case "module":
       return `module:${address.id}`;
     case "link":
+    case "worker":
     case "external":
       return undefined;
   }

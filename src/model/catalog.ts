@@ -15,7 +15,7 @@ export type PluginPhase =
   | { readonly kind: "draining"; readonly reason: string };
 
 /** How a plugin came to the host. */
-export type PluginOrigin = "module" | "endpoint" | "process" | "self-registered";
+export type PluginOrigin = "module" | "worker" | "endpoint" | "process" | "custom" | "self-registered";
 
 /** One started plugin, as everyone sees it. Immutable: a change puts another record in its place. */
 export interface PluginRecord {

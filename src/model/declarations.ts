@@ -17,6 +17,13 @@ export interface ServiceDependency {
   readonly required: boolean;
   /** Whether the plugin wants to be told of changes. */
   readonly watch: boolean;
+  /**
+   * The methods that the plugin calls: `Method`, `pkg.Service/Method`, or a path that ends with a slash for all that is below
+   * it; see `isDeclaredMethod`. Empty stands for all.
+   *
+   * @default all
+   */
+  readonly methods?: readonly string[];
   /** `declared` by the plugin, or `observed` by the host in what the plugin discovered, watched or called. */
   readonly source: "declared" | "observed";
 }
@@ -30,4 +37,6 @@ export interface PluginDeclaration {
   readonly provides: readonly ServiceDeclaration[];
   readonly requires: readonly ServiceDependency[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** Lists that are not the plugin's own word, so that it is not held to them. @default none: the lists are all that there is */
+  readonly silentOn?: readonly ("provides" | "requires")[];
 }

@@ -10,6 +10,12 @@ export interface LaunchEnd {
   readonly error: unknown;
 }
 
+/** Who a launched plugin is, once it has an identity. */
+export interface LaunchPlugin {
+  readonly runtimeId: string;
+  readonly selfId: string;
+}
+
 /** A plugin that runs, whoever started it. */
 export interface LaunchedPlugin {
   readonly origin: PluginOrigin;
@@ -20,6 +26,10 @@ export interface LaunchedPlugin {
   readonly pid?: number;
   /** Of a process: the launch that its program names in front of its paths. */
   readonly launchId?: string;
+  /** Of a process: by what its program may know the host. A secret. */
+  readonly hostSecret?: string;
+  /** Of a worker: what comes over the launch's link acts as this plugin from now on. Called once, before it is told who it is. */
+  belongsTo?(plugin: LaunchPlugin): void;
   /**
    * Makes sure that nothing of the plugin is left, within `graceMs` and a little. Idempotent: every caller gets the same
    * promise. An endpoint that the host did not start is left running.
@@ -57,6 +67,11 @@ export interface LaunchContext {
    * not have its port. Only launchers of processes call it.
    */
   onStart(program: StartedProgram): void;
+  /**
+   * Resolves when the program of this launch has a link to the host that is open. Never settles for one that dials none.
+   * @default no program has a link
+   */
+  untilLinked?(launchId: string): Promise<void>;
   /** The program wrote a line. */
   onOutput(line: OutputLine): void;
 }

@@ -3,6 +3,7 @@ import { invalid } from "../errors.js";
 const namePattern = /^[a-zA-Z][a-zA-Z0-9_.-]*$/;
 const maxNameBytes = 128;
 const maxPathBytes = 256;
+const maxMethods = 100;
 const maxMetadataEntries = 100;
 const maxMetadataKeyBytes = 256;
 const maxMetadataValueBytes = 4096;
@@ -51,6 +52,27 @@ export function checkEndpointPath(field: string, path: string): string {
   if (bad !== null) throw invalid(field, `must not contain ${shown(bad[0])}, got ${shown(path)}`);
   if (path.includes("..")) throw invalid(field, `must not contain "..", got ${shown(path)}`);
   return path.endsWith("/") ? path : `${path}/`;
+}
+
+/**
+ * Checks the methods of a dependency and returns a frozen copy without doubles.
+ *
+ * @throws PluginHostError `INVALID_ARGUMENT` that names `field` and the position
+ */
+export function checkMethods(field: string, methods: readonly string[]): readonly string[] {
+  if (!Array.isArray(methods)) throw invalid(field, "must be an array of strings");
+  if (methods.length > maxMethods) {
+    throw invalid(field, `has ${methods.length} entries; at most ${maxMethods} are allowed`);
+  }
+  methods.forEach((method: unknown, index) => {
+    checkString(`${field}[${index}]`, method);
+    // As long as a path may be; what a path cannot contain would never match.
+    if (method.length > maxPathBytes || !/^[!-~]+$/.test(method) || /^\/|[?#]/.test(method)) {
+      const form = 'must be "Method", "pkg.Service/Method" or a path without a slash in front, and without "?" and "#"';
+      throw invalid(`${field}[${index}]`, `${form}, of at most ${maxPathBytes} bytes; got ${shown(method)}`);
+    }
+  });
+  return Object.freeze([...new Set(methods)]);
 }
 
 /** Checks metadata and returns a frozen copy. */

@@ -2,8 +2,8 @@ import type { RuntimeId } from "./catalog.js";
 
 /** Who makes a request, as far as the host has checked it. */
 export type Principal =
-  /** A plugin with a valid runtime token. */
-  | { readonly kind: "plugin"; readonly runtimeId: RuntimeId; readonly selfId: string }
+  /** A plugin with a valid runtime token. `byGrant`: a grant of the host lets it call, whatever it declared. @default byGrant false */
+  | { readonly kind: "plugin"; readonly runtimeId: RuntimeId; readonly selfId: string; readonly byGrant?: boolean }
   /** A program that the host launched and that has no identity yet. */
   | { readonly kind: "launch"; readonly launchId: string }
   /** Somebody who knows the join token. */

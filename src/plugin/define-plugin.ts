@@ -2,17 +2,29 @@ import { PluginHostError } from "../errors.js";
 import { connectInMemory } from "../http/memory-connection.js";
 import { createOnePortServer } from "../http/one-port-server.js";
 import { systemClock } from "../internal/clock.js";
-import type { HostedModule, ModuleEnvironment, RunningModule } from "../link/hosted-module.js";
+import type {
+  HostedModule,
+  ModuleEnvironment,
+  RunningInWorker,
+  RunningModule,
+  WorkerEnvironment,
+  WorkerModule,
+} from "../link/hosted-module.js";
+import { MessagePortTransport } from "../link/message-port-transport.js";
 import { defaultBackOff } from "./back-off.js";
 import { parseHostUrl } from "./host-address.js";
 import { defaultHandshake } from "./host-handshake.js";
-import type { PluginOptions, Provides, Requires } from "./plugin-definition.js";
+import type { PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
 import { PluginInstance } from "./plugin-instance.js";
 import { type ResolvedDefinition, resolveDefinition } from "./resolve-definition.js";
 import { defaultTimes } from "./session-times.js";
 
 /** A plugin, ready to run any number of times: `servePlugin` opens a port for it, a host runs it as a module. */
-export class DefinedPlugin implements HostedModule {
+export class DefinedPlugin<P extends Provides = Provides, R extends Requires = Requires>
+  implements HostedModule, WorkerModule
+{
+  /** What `provides` and `requires` were. For types only: there is nothing at run time. */
+  declare readonly types?: { readonly provides: P; readonly requires: R };
   readonly #definition: ResolvedDefinition;
 
   /** Use {@link definePlugin}. */
@@ -37,6 +49,18 @@ export class DefinedPlugin implements HostedModule {
     return this.#definition;
   }
 
+  /** The same plugin; `see` gets the context of each instance just before `setup` does. For tests and tools. */
+  observed(see: (plugin: PluginContext<R>) => void): DefinedPlugin<P, R> {
+    const { setup } = this.#definition;
+    return new DefinedPlugin({
+      ...this.#definition,
+      setup: (plugin) => {
+        see(plugin as unknown as PluginContext<R>);
+        return setup(plugin);
+      },
+    });
+  }
+
   /** Starts one instance in the host's process. A host calls it. */
   async start({ hostUrl, connectHost, inProcess, signal }: ModuleEnvironment): Promise<RunningModule> {
     const server = createOnePortServer({ handler: (exchange) => instance.handler(exchange) });
@@ -46,6 +70,8 @@ export class DefinedPlugin implements HostedModule {
       ca: undefined,
       inProcess,
       link: "off",
+      directCalls: "allow",
+      hostSecret: "",
       onlyHost: parseHostUrl("hostUrl", hostUrl, connectHost),
       handshake: defaultHandshake,
       times: defaultTimes,
@@ -82,6 +108,34 @@ export class DefinedPlugin implements HostedModule {
       stop: (graceMs) => instance.stop({ graceMs, reason: "the host stops it", farewell: false }),
     };
   }
+
+  /** Starts one instance in a worker thread, behind a link that the host holds the other end of. The thread's launch calls it. */
+  async startInWorker({ port }: WorkerEnvironment): Promise<RunningInWorker> {
+    const instance = new PluginInstance({
+      definition: this.#definition,
+      host: undefined,
+      ca: undefined,
+      inProcess: undefined,
+      link: new MessagePortTransport(port),
+      directCalls: "allow",
+      hostSecret: "",
+      onlyHost: undefined,
+      handshake: defaultHandshake,
+      times: defaultTimes,
+      clock: systemClock,
+      backOff: defaultBackOff,
+      onEvent: () => {},
+      closeServer: async () => {},
+    });
+    instance.start();
+    instance.open("");
+    // As in the host's process: a setup that calls a dependency waits for the identity, which comes over the link.
+    await Promise.race([instance.ready, instance.waitsForIdentity, instance.ended]);
+    return {
+      ended: instance.ended,
+      stop: (graceMs) => instance.stop({ graceMs, reason: "the host stops it", farewell: false }),
+    };
+  }
 }
 
 const givenUp = (id: string): PluginHostError =>
@@ -99,6 +153,6 @@ export const closeGraceMs = 500;
 export function definePlugin<
   const P extends Provides = Record<never, never>,
   const R extends Requires = Record<never, never>,
->(options: PluginOptions<P, R>): DefinedPlugin {
+>(options: PluginOptions<P, R>): DefinedPlugin<NoInfer<P>, NoInfer<R>> {
   return new DefinedPlugin(resolveDefinition(options));
 }

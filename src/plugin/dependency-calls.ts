@@ -3,6 +3,7 @@ import type { UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { ServiceRegistry } from "../gen/connectplugin/v1/registry_pb.js";
 import type { Clock } from "../internal/clock.js";
 import { hostFeatures } from "../link/host-features.js";
+import { httpCallOverLink } from "../link/http-call-over-link.js";
 import type { InProcessHost, InProcessRoute } from "../link/in-process-route.js";
 import type { LinkRoute } from "../link/link-call-transport.js";
 import { type Credential, credentialHeaders, type HostAccessCell, type RoutingAccess } from "./host-access.js";
@@ -96,7 +97,12 @@ export class DependencyCalls {
     };
   }
 
-  async send(dependency: ResolvedDependency, request: DependencyRequest): Promise<UniversalClientResponse> {
+  /** With `overLink` the whole exchange goes over the link if there is one. */
+  async send(
+    dependency: ResolvedDependency,
+    request: DependencyRequest,
+    overLink = false,
+  ): Promise<UniversalClientResponse> {
     const access = await this.#access(request.signal);
     if (request.shape === "duplex" && !access.features.has(hostFeatures.h2c)) {
       throw new ConnectError(
@@ -108,7 +114,11 @@ export class DependencyCalls {
       const endpoint = await this.#endpointOf(dependency, access);
       const { path, header } = request;
       for (const [name, value] of Object.entries(credentialHeaders(access.routing))) header.set(name, value);
-      const answer = await access.connection.send({ ...request, path: endpoint + path });
+      const session = overLink ? access.connection.linkOf(access.routing.runtimeId) : undefined;
+      const call = { ...request, path: endpoint + path };
+      const answer = await (session === undefined
+        ? access.connection.send(call)
+        : httpCallOverLink(session, call, new URL(access.connection.address.origin).host));
       this.#observe(dependency.type, answer.status, access.routing);
       return answer;
     } catch (error) {

@@ -5,13 +5,15 @@ import { invalid } from "../errors.js";
 import { callShapes, connectTransport, endStreamsWithReader, pathOf } from "../http/connect-client.js";
 import { InProcessTransport } from "../link/in-process-transport.js";
 import { LinkCallTransport } from "../link/link-call-transport.js";
-import type { DependencyCalls } from "./dependency-calls.js";
+import type { DependencyCalls, DependencyRequest } from "./dependency-calls.js";
 import type { ResolvedDependency } from "./resolve-definition.js";
 
-/** The typed client of one dependency. It calls the short form `<endpoint>/<Method>`. */
+/**
+ * The typed client of one dependency, which is asked for at each attempt. It calls the short form `<endpoint>/<Method>`.
+ */
 export function dependencyClient<Desc extends DescService>(
   service: Desc,
-  dependency: ResolvedDependency,
+  dependency: () => ResolvedDependency,
   calls: DependencyCalls,
   interceptors: readonly Interceptor[],
 ): Client<Desc> {
@@ -20,13 +22,13 @@ export function dependencyClient<Desc extends DescService>(
     // `/pkg.Service/Method?query` becomes `/Method?query`.
     const path = pathOf(url).slice(service.typeName.length + 1);
     const name = path.slice(1).split("?", 1)[0] ?? "";
-    return calls.send(dependency, { ...request, path, shape: shapeOf.get(name) ?? "whole" });
+    return calls.send(dependency(), { ...request, path, shape: shapeOf.get(name) ?? "whole" });
   };
   const connection = connectTransport(send);
   const transport = calls.isInProcess
-    ? new InProcessTransport({ route: () => calls.route(dependency.type), connection, interceptors })
+    ? new InProcessTransport({ route: () => calls.route(dependency().type), connection, interceptors })
     : new LinkCallTransport({
-        route: () => calls.linkRoute(dependency.type),
+        route: () => calls.linkRoute(dependency().type),
         connection,
         interceptors,
         onError: calls.onLinkError,
@@ -45,14 +47,15 @@ export async function dependencyFetch(
   // Let the platform's own Request read all the forms that a body and headers may have.
   const request = new Request(new URL(`http://host.invalid${path}`), init);
   const { body, method, headers, signal } = request;
-  const answer = await calls.send(dependency, {
+  const call: DependencyRequest = {
     path,
     method,
     header: new Headers(headers),
     signal,
     shape: body === null || isReplayable(init?.body) ? "whole" : "streamed",
     ...(body !== null && { body: body as unknown as AsyncIterable<Uint8Array> }),
-  });
+  };
+  const answer = await calls.send(dependency, call, true);
   const noBody = method === "HEAD" || [204, 205, 304].includes(answer.status);
   if (answer.status < 200)
     throw new ConnectError(`the dependency answered with status ${answer.status}`, Code.Internal);

@@ -31,6 +31,12 @@ const states = new Map<ServiceState, DependencyState["state"]>([
   [ServiceState.UNAVAILABLE, "unavailable"],
 ]);
 
+/** The state of every dependency while there is no host: known by its identity. */
+export const withoutHost: DependencyState = Object.freeze({
+  state: "unavailable",
+  reason: "no connection to the host",
+});
+
 const heartbeatIntervalMs = 10_000;
 
 /** Follows the state of one dependency until it is stopped; opens the watch again whenever it breaks. */
@@ -72,7 +78,7 @@ export class DependencyWatch {
       }
       failures += 1;
       // One broken stream is no news of the dependency: the next one usually stands at once.
-      if (failures > 1) this.#publish({ state: "unavailable", reason: "no connection to the host" });
+      if (failures > 1) this.#publish(withoutHost);
       // Fresh access is a good reason to try at once.
       if (cell.current === access) await this.#rest(backOffMs(failures, backOff), signal);
     }

@@ -37,6 +37,7 @@ export const credentialHeaders = ({ runtimeId, token }: Credential): Readonly<Re
 export class HostAccessCell {
   #access: HostAccess | undefined;
   readonly #waiting = new Set<() => void>();
+  readonly #used = new Set<string>();
   #closed = false;
 
   get current(): HostAccess | undefined {
@@ -45,7 +46,13 @@ export class HostAccessCell {
 
   set(access: HostAccess | undefined): void {
     this.#access = access;
+    if (access?.routing !== undefined) this.#used.add(access.routing.runtimeId);
     this.#wake();
+  }
+
+  /** Whether calls were made under this runtime id. */
+  hasUsed(runtimeId: string): boolean {
+    return this.#used.has(runtimeId);
   }
 
   /** No access comes any more. */

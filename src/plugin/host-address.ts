@@ -1,6 +1,7 @@
 import { connect as connectSocket } from "node:net";
 import type { Duplex } from "node:stream";
 import { invalid } from "../errors.js";
+import type { LinkSession } from "../link/link-session.js";
 
 /** Where a plugin finds its host. */
 export interface HostAddress {
@@ -16,6 +17,8 @@ export interface HostAddress {
   readonly inMemory: boolean;
   /** Authorities that its certificate may come from; undefined for those that Node trusts. */
   readonly ca?: readonly string[] | undefined;
+  /** The link that was there before everything else, where it is the only way to the host. */
+  readonly held?: { readonly session: LinkSession | undefined };
 }
 
 /**

@@ -1,4 +1,7 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { type ClientCall, HttpClient } from "../http/http-client.js";
+import { httpCallOverLink } from "../link/http-call-over-link.js";
 import type { LinkSession } from "../link/link-session.js";
 import type { HostAddress } from "./host-address.js";
 
@@ -24,6 +27,16 @@ export class HostConnection extends HttpClient {
   /** The link of an identity, if it takes calls now. */
   linkOf(runtimeId: string): LinkSession | undefined {
     const { link } = this;
+    const { held } = this.address;
+    // The host knows whose it is.
+    if (held !== undefined) return held.session?.state === "open" ? held.session : undefined;
     return link?.runtimeId === runtimeId && link.session.state === "open" ? link.session : undefined;
+  }
+
+  override send(request: HostRequest): Promise<UniversalClientResponse> {
+    const { held } = this.address;
+    if (held === undefined) return super.send(request);
+    if (held.session !== undefined) return httpCallOverLink(held.session, request);
+    return Promise.reject(new ConnectError("the link to the host is not open yet", Code.Unavailable));
   }
 }

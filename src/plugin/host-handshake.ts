@@ -4,6 +4,7 @@ import { HandshakeService } from "../gen/connectplugin/v1/handshake_pb.js";
 import { type Credential, credentialHeaders } from "./host-access.js";
 import type { HostConnection } from "./host-connection.js";
 import { hostClient } from "./host-rpc.js";
+import type { toWireDeclaration } from "./wire-declaration.js";
 
 /** What a plugin says in the handshake beside its name. */
 export interface HandshakeSettings {
@@ -34,12 +35,16 @@ export interface HandshakeCaller {
   readonly selfVersion: string;
   /** Where the plugin listens; empty if the host knows it already. */
   readonly baseUrl: string;
+  /** All that the plugin provides and requires. */
+  readonly declaration: ReturnType<typeof toWireDeclaration>;
 }
 
 /** What the host gives. */
 export interface HandshakeResult {
   readonly identity: Credential;
   readonly features: ReadonlySet<string>;
+  /** By what the plugin knows this host; empty if it gives none. */
+  readonly hostSecret: string;
 }
 
 /**
@@ -62,6 +67,7 @@ export async function handshake(
       appProtocolVersion: settings.appVersion,
       magicCookieKey: settings.cookieKey,
       magicCookieValue: settings.cookieValue,
+      checksHostSecret: true,
       ...caller,
     },
     call,
@@ -72,6 +78,7 @@ export async function handshake(
   return {
     identity: { runtimeId: answer.runtimeId, token: answer.runtimeToken },
     features: new Set(answer.hostFeatures),
+    hostSecret: answer.hostSecret,
   };
 }
 

@@ -8,6 +8,7 @@ import { HostConnection } from "./host-connection.js";
 import { type HandshakeResult, handshake, refusalOf } from "./host-handshake.js";
 import { type CallLimits, registerServices, reportHealth, unregisterServices } from "./host-registration.js";
 import type { GivenIdentity, SessionOptions } from "./session-options.js";
+import { toWireDeclaration } from "./wire-declaration.js";
 
 type Phase =
   /** The host does not know the plugin, or cannot be reached. */
@@ -30,6 +31,8 @@ export class HostSession {
   readonly #stopped = deferred();
   #phase: Phase = { kind: "detached", previous: undefined };
   #everRegistered = false;
+  /** As the last handshake gave it; undefined before the first. */
+  #hostSecret: string | undefined;
   #connection: HostConnection | undefined;
   #wake: Deferred<void> = deferred();
   #urgent: Deferred<void> = deferred();
@@ -81,10 +84,15 @@ export class HostSession {
     this.#wake.resolve();
   }
 
-  /** Says that a call with `used` failed in a way that a lost host or a dead identity would explain. */
-  suspect(used: Credential): void {
+  /**
+   * Says that a call with `used` failed in a way that a lost host or a dead identity would explain. `hostIsThere`: it was the
+   * host that refused it.
+   */
+  suspect(used: Credential, hostIsThere = false): void {
     const access = this.#options.cell.current;
     if (access === undefined) return;
+    // There is no reason to wait any longer for a host that has come back.
+    if (hostIsThere) this.#urgent.resolve();
     if (used === access.routing && used !== access.identity) this.#options.cell.set({ ...access, routing: undefined });
     if (used === access.routing || used === access.identity) this.#nudge("report");
   }
@@ -174,8 +182,11 @@ export class HostSession {
     }
   }
 
-  #adopt({ identity, features }: HandshakeResult, previous: Credential | undefined): void {
+  #adopt({ identity, features, hostSecret }: HandshakeResult, previous: Credential | undefined): void {
     if (this.#connection === undefined) return;
+    this.#hostSecret = hostSecret;
+    // Until it is registered it may still be given its identity by a host that does not know yet that it is the same plugin.
+    if (hostSecret === "" || this.#everRegistered) this.#options.knownHost.learn(hostSecret);
     this.#options.cell.set({ connection: this.#connection, identity, routing: identity, features });
     const renewed = previous?.runtimeId === identity.runtimeId;
     this.#options.onEvent({ kind: "identified", runtimeId: identity.runtimeId, renewed });
@@ -206,6 +217,7 @@ export class HostSession {
     if (this.#options.cell.current?.identity.runtimeId !== runtimeId) return this.#wake.resolve();
     this.#phase = { kind: "registered", registrationIds };
     this.#everRegistered = true;
+    if (this.#hostSecret !== undefined) this.#options.knownHost.learn(this.#hostSecret);
     this.#beat();
     this.#options.onEvent({ kind: "registered", runtimeId, registrationIds });
     this.#registered.resolve();
@@ -229,7 +241,8 @@ export class HostSession {
   #handshake(previous: Credential | undefined): Promise<HandshakeResult> {
     const { definition, baseUrl } = this.#options;
     if (this.#connection === undefined) throw new Error("a handshake needs a host");
-    const caller = { selfId: definition.id, selfVersion: definition.version, baseUrl };
+    const declaration = toWireDeclaration(definition);
+    const caller = { selfId: definition.id, selfVersion: definition.version, baseUrl, declaration };
     return handshake(this.#connection, caller, this.#options.handshake, previous, this.#limits);
   }
 

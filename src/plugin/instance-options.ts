@@ -1,5 +1,6 @@
 import type { Clock } from "../internal/clock.js";
 import type { InProcessHost } from "../link/in-process-route.js";
+import type { LinkTransport } from "../link/link-transport.js";
 import type { BackOffOptions } from "./back-off.js";
 import type { HostAddress } from "./host-address.js";
 import type { HandshakeSettings } from "./host-handshake.js";
@@ -16,10 +17,14 @@ export interface InstanceOptions {
   readonly onlyHost: HostAddress | undefined;
   /** Calls to dependencies without a connection; undefined outside of the host's process. */
   readonly inProcess: InProcessHost | undefined;
-  /** Whether to open a link to a host that takes links. */
-  readonly link: "auto" | "off";
+  /** Whether to open a link to a host that takes links; a transport is the only way to the host, for as long as it stands. */
+  readonly link: "auto" | "off" | LinkTransport;
   /** Authorities that a host's certificate may come from; undefined for those that Node trusts. */
   readonly ca: readonly string[] | undefined;
+  /** Whether others than the host may call what the plugin provides. */
+  readonly directCalls: "refuse" | "allow";
+  /** By what the plugin knows its host before it has shaken hands; empty for nothing. */
+  readonly hostSecret: string;
   readonly handshake: HandshakeSettings;
   readonly times: SessionTimes;
   readonly clock: Clock;

@@ -23,33 +23,71 @@ export const toWireHealth = ({ state, reason, unavailableDependencies }: OwnHeal
   unavailableDependencies: [...unavailableDependencies],
 });
 
-/** The plugin's own health, healthy until it says otherwise. */
+const worstFirst: readonly HealthVerdict[] = ["unhealthy", "degraded", "healthy"];
+
+const healthy: OwnHealthReport = Object.freeze({
+  state: "healthy",
+  reason: "",
+  unavailableDependencies: Object.freeze([]),
+});
+
+/** The plugin's own health: the worst of what it has reported and of what is held against it. Healthy at first. */
 export class OwnHealth {
   readonly #changes = new Emitter<{ change: OwnHealthReport }>();
-  #current: OwnHealthReport = Object.freeze({
-    state: "healthy",
-    reason: "",
-    unavailableDependencies: Object.freeze([]),
-  });
+  readonly #held = new Set<OwnHealthReport>();
+  #reported = healthy;
+  #current = healthy;
 
   get current(): OwnHealthReport {
     return this.#current;
   }
 
-  /** @throws PluginHostError `INVALID_ARGUMENT` if `state` is none */
+  /** Tells listeners also if it is the same again. @throws PluginHostError `INVALID_ARGUMENT` if `state` is none */
   report(state: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): void {
-    if (!Object.hasOwn(wireStates, state)) {
-      throw invalid("state", `must be "healthy", "degraded" or "unhealthy", got ${JSON.stringify(state)}`);
-    }
-    this.#current = Object.freeze({
-      state,
-      reason,
-      unavailableDependencies: Object.freeze([...unavailableDependencies]),
-    });
+    this.#reported = reportOf(state, reason, unavailableDependencies);
+    this.#current = merged([this.#reported, ...this.#held]);
     this.#changes.emit("change", this.#current);
+  }
+
+  /** Something that makes the plugin worse until the result is called. Calling it twice does nothing. */
+  hold(state: HealthVerdict, reason: string, unavailableDependencies: readonly string[]): () => void {
+    const report = reportOf(state, reason, unavailableDependencies);
+    this.#held.add(report);
+    this.#update();
+    return () => {
+      if (this.#held.delete(report)) this.#update();
+    };
   }
 
   onChange(listener: (report: OwnHealthReport) => void): Unsubscribe {
     return this.#changes.on("change", listener);
   }
+
+  #update(): void {
+    const next = merged([this.#reported, ...this.#held]);
+    if (isSame(next, this.#current)) return;
+    this.#current = next;
+    this.#changes.emit("change", next);
+  }
 }
+
+function reportOf(state: HealthVerdict, reason: string, dependencies: readonly string[]): OwnHealthReport {
+  if (!Object.hasOwn(wireStates, state)) {
+    throw invalid("state", `must be "healthy", "degraded" or "unhealthy", got ${JSON.stringify(state)}`);
+  }
+  return Object.freeze({ state, reason, unavailableDependencies: Object.freeze([...dependencies]) });
+}
+
+/** The worst state, with the reasons of all that are not healthy. */
+function merged(reports: readonly OwnHealthReport[]): OwnHealthReport {
+  const [only = healthy, ...others] = reports;
+  if (others.length === 0) return only;
+  const bad = reports.filter(({ state }) => state !== "healthy");
+  if (bad.length === 0) return only;
+  const state = worstFirst.find((one) => bad.some((report) => report.state === one)) ?? "healthy";
+  const reason = [...new Set(bad.map((report) => report.reason))].filter((text) => text !== "").join("; ");
+  return reportOf(state, reason, [...new Set(bad.flatMap((report) => report.unavailableDependencies))]);
+}
+
+const isSame = (a: OwnHealthReport, b: OwnHealthReport): boolean =>
+  a.state === b.state && a.reason === b.reason && a.unavailableDependencies.join() === b.unavailableDependencies.join();

@@ -6,6 +6,7 @@ import { PluginIdentity, type SetRuntimeIdentityRequest } from "../gen/connectpl
 import { LatestChannel } from "../internal/latest-channel.js";
 import { type OwnHealth, type OwnHealthReport, toWireHealth } from "./own-health.js";
 import type { ResolvedDefinition } from "./resolve-definition.js";
+import { toWireDeclaration } from "./wire-declaration.js";
 
 /** What a plugin's own services do. */
 export interface OwnServicesOptions {
@@ -13,6 +14,8 @@ export interface OwnServicesOptions {
   readonly health: OwnHealth;
   /** Aborted when the plugin begins to stop. */
   readonly signal: AbortSignal;
+  /** Whether calls to the plugin's port are refused without the host's secret. */
+  readonly checksHostSecret: () => boolean;
   /** Takes an identity. May throw a PluginHostError, which is an invalid argument, or a ConnectError. */
   readonly onIdentity: (request: SetRuntimeIdentityRequest) => void;
   /** Asked to stop. Returns at once, and lets the answer out before it closes connections. */
@@ -26,13 +29,8 @@ export function addOwnServices(router: ConnectRouter, options: OwnServicesOption
     getPluginInfo: () => ({
       selfId: definition.id,
       selfVersion: definition.version,
-      provides: definition.provides.map(({ type, version, path }) => ({ type, version, path })),
-      requires: definition.requires.map(({ type, minVersion, required, watch }) => ({
-        type,
-        minVersion,
-        requiredForStartup: required,
-        watchForChanges: watch,
-      })),
+      ...toWireDeclaration(definition),
+      complete: true,
       metadata: { ...definition.metadata },
     }),
     setRuntimeIdentity: (request) => {
@@ -45,7 +43,7 @@ export function addOwnServices(router: ConnectRouter, options: OwnServicesOption
         if (!(error instanceof PluginHostError)) throw error;
         throw new ConnectError(error.message, Code.InvalidArgument);
       }
-      return { acknowledged: true };
+      return { acknowledged: true, checksHostSecret: options.checksHostSecret() };
     },
   });
   router.service(PluginControl, {

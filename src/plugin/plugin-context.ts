@@ -1,17 +1,14 @@
+import type { DescService } from "@bufbuild/protobuf";
 import { invalid } from "../errors.js";
+import type { HealthVerdict } from "../model/health.js";
 import { shown } from "../model/limits.js";
-import type { DependencyCalls } from "./dependency-calls.js";
-import { dependencyClient, dependencyFetch } from "./dependency-client.js";
-import type { DependencyWatch } from "./dependency-watch.js";
+import type { LiveDependency } from "./live-dependency.js";
 import type { OwnHealth } from "./own-health.js";
 import type { PluginContext } from "./plugin-definition.js";
-import type { ResolvedDefinition, ResolvedDependency } from "./resolve-definition.js";
 
 /** What stands behind a plugin's context. */
 export interface PluginContextParts {
-  readonly definition: ResolvedDefinition;
-  readonly calls: DependencyCalls;
-  readonly watches: ReadonlyMap<string, DependencyWatch>;
+  readonly dependencies: readonly LiveDependency[];
   readonly health: OwnHealth;
   readonly signal: AbortSignal;
   readonly runtimeId: () => string | undefined;
@@ -20,34 +17,45 @@ export interface PluginContextParts {
 
 /** Makes what `setup` gets. Its functions can be taken off the object. */
 export function createPluginContext(parts: PluginContextParts): PluginContext {
-  const { definition, calls, health } = parts;
-  const dependency = (type: string): ResolvedDependency => {
-    const found = definition.requires.find((candidate) => candidate.type === type);
-    if (found === undefined) throw invalid("type", `must be one of the keys of \`requires\`, got ${shown(type)}`);
+  const { dependencies, health } = parts;
+  const dependency = (name: string): LiveDependency => {
+    const found = dependencies.find(({ group }) => group.name === name);
+    if (found === undefined)
+      throw invalid("type", `must be one of the keys of \`requires\`, got ${shown(String(name))}`);
     return found;
   };
+  const typesOf = (names: readonly string[]): string[] =>
+    names.flatMap((name) => dependency(name).group.members.map(({ type }) => type));
   const context = {
     get runtimeId() {
       return parts.runtimeId();
     },
     signal: parts.signal,
-    client: (type: string) => {
-      const found = dependency(type);
-      if (found.service === undefined)
-        throw invalid(`requires.${type}.service`, "is needed for a client; use plugin.fetch");
-      return dependencyClient(found.service, found, calls, definition.interceptors);
+    client: (given: string | DescService) => {
+      const { group, access } = typeof given === "string" ? dependency(given) : byDescription(dependencies, given);
+      if (group.service !== undefined) return access.client(group.service);
+      throw invalid(`requires.${group.name}.service`, "is needed for a client; use plugin.fetch");
     },
-    fetch: async (type: string, path: string, init?: RequestInit) =>
-      dependencyFetch(dependency(type), calls, path, init),
-    onDependency: (type, listener) => {
-      const watch = parts.watches.get(dependency(type).type);
-      return watch?.onChange(listener) ?? (() => {});
+    fetch: async (type: string, path: string, init?: RequestInit) => dependency(type).access.fetch(path, init),
+    onDependency: (type, listener) => dependency(type).state.onChange(listener),
+    onDependencyLost: (type, listener) => dependency(type).state.onLost(listener),
+    onDependencyBack: (type, listener) => dependency(type).state.onBack(listener),
+    circuitOf: (type) => dependency(type).access.circuit,
+    degrade: (reason, { state = "degraded", unavailableDependencies = [] } = {}) => {
+      const recover = health.hold(state, reason, typesOf(unavailableDependencies));
+      return { recover, [Symbol.dispose]: recover };
     },
-    reportHealth: (state, reason = "", unavailableDependencies = []) => {
-      for (const type of unavailableDependencies) dependency(type);
-      health.report(state, reason, unavailableDependencies);
-    },
+    reportHealth: (state: HealthVerdict, reason = "", unavailableDependencies: readonly string[] = []) =>
+      health.report(state, reason, typesOf(unavailableDependencies)),
     onStop: parts.onStop,
-  } satisfies Omit<PluginContext, "client"> & { client: (type: string) => unknown };
+  } satisfies Omit<PluginContext, "client"> & { client: (given: string) => unknown };
   return context as PluginContext;
+}
+
+function byDescription(dependencies: readonly LiveDependency[], service: DescService): LiveDependency {
+  const [found, ...others] = dependencies.filter(({ group }) => group.service === service);
+  if (found === undefined) throw invalid("service", "must be a description that stands in `requires`");
+  if (others.length === 0) return found;
+  const names = [found, ...others].map(({ group }) => group.name).join(", ");
+  throw invalid("service", `stands in several entries of \`requires\` (${names}); name one of them`);
 }

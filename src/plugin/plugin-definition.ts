@@ -2,6 +2,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import type { HealthVerdict } from "../model/health.js";
+import type { CircuitState } from "./interceptors/circuit.js";
+import type { ResilienceOptions } from "./interceptors/resilience.js";
 
 /** A service that the plugin needs. The key in `requires` is its service type. */
 export interface RequiredService<Desc extends DescService = DescService> {
@@ -11,7 +13,29 @@ export interface RequiredService<Desc extends DescService = DescService> {
   readonly minVersion?: string;
   /** Whether the host should start providers of it before this plugin. Never blocks the plugin itself. @default true */
   readonly required?: boolean;
+  /**
+   * The methods that the plugin calls, so that the host refuses every other: `Method`, `pkg.Service/Method`, or a path without
+   * a slash in front; with a slash at its end it stands for all that is below it. @default all
+   */
+  readonly methods?: readonly string[];
+  /**
+   * Service types of which one is enough, the preferred one first, instead of one of the entry's own name. Each call goes to the first
+   * that is there. To the host each of them is optional; `minVersion` and `methods` are for all.
+   */
+  readonly anyOf?: readonly string[];
+  /**
+   * What the plugin is while the dependency is unavailable; it recovers by itself when the dependency is back.
+   * @default "degraded" if it is required, else "ignore"
+   */
+  readonly whenLost?: WhenLost;
+  /** Retry, circuit breaker, rate limit and time limit for calls of the client; `true`: those that have defaults. @default false */
+  readonly resilience?: ResilienceOptions | boolean;
+  /** Wrapped around calls of the client, inside of those of the plugin and outside of `resilience`. */
+  readonly interceptors?: readonly Interceptor[];
 }
+
+/** What the loss of a dependency does to the plugin's health. */
+export type WhenLost = "degraded" | "unhealthy" | "ignore";
 
 /** A service with a generated description. The key in `provides` is its service type. */
 export interface ProvidedConnectService<Desc extends DescService = DescService> {
@@ -71,6 +95,23 @@ export type ClientOf<Service> = Service extends { readonly service: infer Desc e
   ? Client<Desc>
   : never;
 
+/** The descriptions in `requires`. */
+export type ServiceOf<R extends Requires> = {
+  [Type in keyof R]: R[Type] extends { readonly service: infer Desc extends DescService } ? Desc : never;
+}[keyof R];
+
+/** Refuses fields of an entry that there are none of: most are optional, so that a misspelt one would pass otherwise. */
+export type OnlyKnown<Entries, Known extends PropertyKey> = {
+  readonly [Type in keyof Entries]: { readonly [Field in keyof Entries[Type]]: Field extends Known ? unknown : never };
+};
+
+/** Something that makes the plugin less than healthy. */
+export interface Degradation {
+  /** It is over. Calling it twice does nothing. */
+  recover(): void;
+  [Symbol.dispose](): void;
+}
+
 /** How a dependency is, as the host tells. */
 export interface DependencyState {
   readonly state: "available" | "degraded" | "unavailable";
@@ -89,6 +130,8 @@ export interface PluginContext<R extends Requires = Requires> {
    * offers now. A call made before the plugin has an identity waits for it; see `identityWaitMs`.
    */
   client<Type extends ClientName<R>>(type: Type): ClientOf<R[Type]>;
+  /** The same by the description; it has to stand in one entry of `requires` only. */
+  client<Desc extends ServiceOf<R>>(service: Desc): Client<Desc>;
   /** Sends any HTTP request to a dependency; `path` begins with `/` and is appended to the provider's path. */
   fetch(type: keyof R & string, path: string, init?: RequestInit): Promise<Response>;
   /**
@@ -96,6 +139,25 @@ export interface PluginContext<R extends Requires = Requires> {
    * Returns a function that takes the listener off.
    */
   onDependency(type: keyof R & string, listener: (state: DependencyState) => void): () => void;
+  /** Calls `listener` each time the dependency is lost; at once if it is known to be. Returns a function that takes it off. */
+  onDependencyLost(type: keyof R & string, listener: (state: DependencyState) => void): () => void;
+  /** Calls `listener` each time the dependency is there again after it was lost. Returns a function that takes it off. */
+  onDependencyBack(type: keyof R & string, listener: (state: DependencyState) => void): () => void;
+  /** The circuit of a dependency with a circuit breaker; of several service types the worst. */
+  circuitOf(type: keyof R & string): CircuitState;
+  /**
+   * Makes the plugin degraded, or unhealthy, until `recover` is called. Several at once count together, with what `reportHealth` says and
+   * dependencies that are lost: the worst counts, with all reasons.
+   */
+  degrade(
+    reason: string,
+    options?: {
+      /** @default "degraded" */
+      readonly state?: "degraded" | "unhealthy";
+      /** Service types, as in `reportHealth`. @default none */
+      readonly unavailableDependencies?: readonly (keyof R & string)[];
+    },
+  ): Degradation;
   /**
    * Says how the plugin is; healthy until said otherwise. Reaches the host at once, or when the host is there again.
    * `unavailableDependencies` are service types.
@@ -112,13 +174,15 @@ export interface PluginOptions<P extends Provides, R extends Requires> {
   /** Semantic version. */
   readonly version: string;
   /** Services that the plugin needs, by service type. All of them are watched. */
-  readonly requires?: R;
+  readonly requires?: R & OnlyKnown<R, keyof RequiredService>;
   /** Services that the plugin offers, by service type. */
-  readonly provides?: P;
+  readonly provides?: P & OnlyKnown<P, keyof ProvidedConnectService | keyof ProvidedHttpService>;
   /** Facts about the plugin, shown by GetPluginInfo. */
   readonly metadata?: Readonly<Record<string, string>>;
   /** Wrapped around every call of `plugin.client`. */
   readonly interceptors?: readonly Interceptor[];
+  /** Wrapped around every call of a provided service that has a description, whichever way it comes. */
+  readonly serviceInterceptors?: readonly Interceptor[];
   /** How long a call to a dependency waits for the plugin's identity, in milliseconds. @default 10_000 */
   readonly identityWaitMs?: number;
   /** Runs once for each started instance, before it is registered. Returns what answers the provided services. */

@@ -1,3 +1,4 @@
+import type { CircuitState } from "./interceptors/circuit.js";
 import type { DependencyState } from "./plugin-definition.js";
 
 /** What happens to a running plugin, for logs. No event holds a secret. */
@@ -20,6 +21,8 @@ export type PluginEvent =
   | { readonly kind: "retrying"; readonly failures: number; readonly delayMs: number; readonly error: unknown }
   /** The state of a dependency changed. */
   | ({ readonly kind: "dependency"; readonly type: string } & DependencyState)
+  /** The circuit of a dependency with a circuit breaker changed; `type` is the service type. */
+  | { readonly kind: "circuit"; readonly type: string; readonly state: CircuitState; readonly reason: string }
   /** The plugin's own code threw where nobody else can see it. */
   | { readonly kind: "error"; readonly error: unknown }
   | { readonly kind: "stopping"; readonly reason: string }

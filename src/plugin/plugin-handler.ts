@@ -1,10 +1,11 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, createContextValues, type ServiceImpl } from "@connectrpc/connect";
 import { guardInterceptor } from "../http/call-guard.js";
 import { connectHandler } from "../http/connect-handler.js";
 import type { ExchangeHandler, ServerExchange } from "../http/exchange.js";
 import { fetchHandler } from "../http/fetch-handler.js";
 import { anyNodeHandler } from "../http/node-bridge.js";
+import { peerIdentity } from "../http/peer-certificate.js";
 import { answerPlain } from "../http/request-check.js";
 import type { InFlight } from "../internal/in-flight.js";
 import { addOwnServices, type OwnServicesOptions } from "./own-services.js";
@@ -99,6 +100,10 @@ function serveService(
   const handler = connectHandler({
     routes: (router) => router.service(service, implementation as ServiceImpl<DescService>),
     interceptors: [refuse],
+    contextValues: ({ head }) => {
+      const { peer } = head.connection;
+      return peer && createContextValues().set(peerIdentity, peer);
+    },
     requestPathPrefix: path.slice(0, -`/${service.typeName}/`.length),
   });
   return (exchange) => {

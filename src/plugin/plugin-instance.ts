@@ -8,11 +8,16 @@ import { InFlight } from "../internal/in-flight.js";
 import type { InProcessServices } from "../model/in-process-services.js";
 import { DependencyCalls } from "./dependency-calls.js";
 import { DependencyWatch } from "./dependency-watch.js";
+import { HeldLink } from "./held-link.js";
 import { HostAccessCell } from "./host-access.js";
 import { parseHostUrl } from "./host-address.js";
+import { guardForHost } from "./host-guard.js";
 import { HostSession } from "./host-session.js";
 import type { InstanceOptions, StopOptions } from "./instance-options.js";
+import { interceptedServices } from "./intercepted-service.js";
+import { KnownHost } from "./known-host.js";
 import { linkServices } from "./link-services.js";
+import { type LiveDependency, liveDependencies } from "./live-dependency.js";
 import { moduleServices } from "./module-services.js";
 import { OwnHealth } from "./own-health.js";
 import type { OwnServicesOptions } from "./own-services.js";
@@ -37,6 +42,7 @@ export class PluginInstance {
   readonly #health = new OwnHealth();
   readonly #cell = new HostAccessCell();
   readonly #inFlight = new InFlight();
+  readonly #knownHost = new KnownHost();
   readonly #stop = new AbortController();
   readonly #implementations = deferred<Readonly<Record<string, unknown>>>();
   readonly #ready: Promise<void>;
@@ -45,8 +51,9 @@ export class PluginInstance {
   readonly #ended = deferred();
   readonly #calls: DependencyCalls;
   readonly #watches: ReadonlyMap<string, DependencyWatch>;
+  readonly #dependencies: readonly LiveDependency[];
   readonly #stopListeners: (() => void | Promise<void>)[] = [];
-  readonly #link: PluginLink | undefined;
+  readonly #link: PluginLink | HeldLink | undefined;
   #session: HostSession | undefined;
   #pendingIdentity: SetRuntimeIdentityRequest | undefined;
   #runtimeId: string | undefined;
@@ -87,6 +94,15 @@ export class PluginInstance {
         ] as const;
       }),
     );
+    this.#dependencies = liveDependencies({
+      definition,
+      calls: this.#calls,
+      watches: this.#watches,
+      health: this.#health,
+      cell: this.#cell,
+      clock,
+      onEvent: (event) => this.#emit(event),
+    });
     this.services = moduleServices({
       definition,
       inFlight: this.#inFlight,
@@ -98,23 +114,43 @@ export class PluginInstance {
       definition,
       health: this.#health,
       signal: this.#stop.signal,
+      checksHostSecret: () => this.#knownHost.isKnown,
       onIdentity: (request) => this.#takeIdentity(request),
       onShutdown: (seconds, reason) => {
         void this.stop({ graceMs: seconds * 1_000, reason: reason || "the host asked for it", farewell: false });
       },
     };
     const refusing = (): boolean => this.#refusing;
-    this.handler = createPluginHandler({ ...own, inFlight: this.#inFlight, implementations, refusing });
+    const handler = createPluginHandler({ ...own, inFlight: this.#inFlight, implementations, refusing });
+    this.#knownHost.learn(options.hostSecret);
+    // What comes over the link comes from the host.
+    this.handler = guardForHost(handler, {
+      knownHost: this.#knownHost,
+      directCalls: options.directCalls,
+      // If it was the host, which has forgotten the plugin, this finds it out.
+      onUnknownHost: () => this.#session?.reportAgain(),
+    });
     if (options.link === "off") return;
     const onError = (error: unknown): void => this.#emit({ kind: "error", error });
+    const onCall = linkServices({ ...own, provided: this.services, implementations, handler, onError });
+    if (options.link !== "auto") {
+      this.#link = new HeldLink({
+        transport: options.link,
+        clock,
+        onCall,
+        onEnd: (reason) => void this.stop({ graceMs: 0, reason: `its link ended: ${reason}`, farewell: false }),
+        onEvent: (event) => this.#emit(event),
+      });
+      return;
+    }
     this.#link = new PluginLink({
       cell: this.#cell,
       clock,
       backOff,
       dialTimeoutMs: options.times.hostCallTimeoutMs,
-      onCall: linkServices({ ...own, provided: this.services, implementations, handler: this.handler, onError }),
+      onCall,
       onOpen: () => this.#session?.resume(),
-      onRefused: suspect,
+      onRefused: (used) => this.#session?.suspect(used, true),
       onEvent: (event) => this.#emit(event),
     });
   }
@@ -148,17 +184,20 @@ export class PluginInstance {
   start(): void {
     const { definition } = this.#options;
     const plugin = createPluginContext({
-      definition,
-      calls: this.#calls,
-      watches: this.#watches,
+      dependencies: this.#dependencies,
       health: this.#health,
       signal: this.#stop.signal,
       runtimeId: () => this.#runtimeId,
       onStop: (stop) => this.#stopListeners.push(stop),
     });
     const setup = async (): Promise<unknown> => definition.setup(plugin);
+    // A setup that calls dependencies goes on after the host has given an identity; nobody should be sent here before.
+    const setUp = this.#health.hold("unhealthy", "its setup is not done", []);
     setup().then(
-      (result) => this.#setUp(result),
+      (result) => {
+        this.#setUp(result);
+        setUp();
+      },
       (error: unknown) => this.#fail(`setup of ${definition.id} failed`, error),
     );
   }
@@ -172,6 +211,7 @@ export class PluginInstance {
       definition,
       cell: this.#cell,
       health: this.#health,
+      knownHost: this.#knownHost,
       host,
       handshake,
       baseUrl,
@@ -231,7 +271,10 @@ export class PluginInstance {
       const expected = kind.name === "connect" ? "object" : "function";
       return typeof given[type] !== expected || given[type] === null;
     });
-    if (missing === undefined) return this.#implementations.resolve(given);
+    if (missing === undefined) {
+      const { provides, serviceInterceptors } = this.#options.definition;
+      return this.#implementations.resolve(interceptedServices(provides, given, serviceInterceptors));
+    }
     this.#fail(`setup of ${this.#options.definition.id} returned no implementation of ${missing.type}`, undefined);
   }
 
@@ -248,7 +291,7 @@ export class PluginInstance {
 
   #takeIdentity(request: SetRuntimeIdentityRequest): void {
     if (this.#stopping !== undefined) throw new ConnectError("the plugin is stopping", Code.Unavailable);
-    const { onlyHost } = this.#options;
+    const onlyHost = this.#link instanceof HeldLink ? this.#link.address : this.#options.onlyHost;
     const host =
       onlyHost ??
       (request.hostUrl === "" ? undefined : parseHostUrl("host_url", request.hostUrl, undefined, this.#options.ca));

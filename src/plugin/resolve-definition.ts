@@ -2,8 +2,9 @@ import type { DescService } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { invalid } from "../errors.js";
 import type { ServiceDeclaration, ServiceDependency } from "../model/declarations.js";
-import { checkEndpointPath, checkMetadata, checkName, checkNumber } from "../model/limits.js";
+import { checkEndpointPath, checkMetadata, checkMethods, checkName, checkNumber } from "../model/limits.js";
 import { checkVersion, compileVersionRange } from "../model/versions.js";
+import { type DependencyGroup, dependencyGroup, typesOf } from "./dependency-group.js";
 import type { PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
 
 /** One provided service with its defaults filled in. */
@@ -23,8 +24,12 @@ export interface ResolvedDefinition {
   readonly version: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly provides: readonly ResolvedService[];
+  /** All service types that the plugin calls. */
   readonly requires: readonly ResolvedDependency[];
+  /** The entries of `requires` as they were given. */
+  readonly groups: readonly DependencyGroup[];
   readonly interceptors: readonly Interceptor[];
+  readonly serviceInterceptors: readonly Interceptor[];
   readonly identityWaitMs: number;
   readonly setup: (plugin: PluginContext) => unknown;
 }
@@ -63,24 +68,35 @@ function resolveServices(provides: Provides, pluginVersion: string): readonly Re
   });
 }
 
-function resolveDependencies(requires: Requires): readonly ResolvedDependency[] {
-  return Object.entries(requires).map(([type, given]) => {
-    const field = `requires.${type}`;
-    checkName(`${field} (service type)`, type);
+function resolveGroups(requires: Requires): readonly DependencyGroup[] {
+  const owners = new Map<string, string>();
+  return Object.entries(requires).map(([name, given]) => {
+    const field = `requires.${name}`;
+    checkName(`${field} (service type)`, name);
     if (given.service !== undefined && given.service.kind !== "service") {
       throw invalid(`${field}.service`, "must be a generated service description, or be left out");
     }
     const minVersion = given.minVersion ?? "";
     compileVersionRange(`${field}.minVersion`, minVersion);
-    const required = given.required ?? true;
-    return Object.freeze({
-      type,
-      minVersion,
-      required,
-      watch: true,
-      source: "declared",
-      service: given.service,
-    } as const);
+    const methods = checkMethods(`${field}.methods`, given.methods ?? []);
+    const member = (type: string): ResolvedDependency => {
+      const owner = owners.get(type);
+      if (owner !== undefined)
+        throw invalid(field, `stands for ${type}, as requires.${owner} does; take one of them out`);
+      owners.set(type, name);
+      return Object.freeze({
+        type,
+        minVersion,
+        // The host cannot wait for one of several.
+        required: given.anyOf === undefined && (given.required ?? true),
+        watch: true,
+        ...(methods.length > 0 && { methods }),
+        source: "declared",
+        service: given.service,
+      } as const);
+    };
+    const [first, ...others] = typesOf(name, given);
+    return dependencyGroup(name, given, [member(first), ...others.map(member)]);
   });
 }
 
@@ -93,14 +109,17 @@ export function resolveDefinition<P extends Provides, R extends Requires>(
   given: PluginOptions<P, R>,
 ): ResolvedDefinition {
   const version = checkVersion("version", given.version);
+  const groups = resolveGroups(given.requires ?? {});
   if (typeof given.setup !== "function") throw invalid("setup", `must be a function, got ${typeof given.setup}`);
   return Object.freeze({
     id: checkName("id", given.id),
     version,
     metadata: checkMetadata("metadata", given.metadata ?? {}),
     provides: Object.freeze(resolveServices(given.provides ?? {}, version)),
-    requires: Object.freeze(resolveDependencies(given.requires ?? {})),
+    requires: Object.freeze(groups.flatMap(({ members }) => members)),
+    groups: Object.freeze(groups),
     interceptors: Object.freeze([...(given.interceptors ?? [])]),
+    serviceInterceptors: Object.freeze([...(given.serviceInterceptors ?? [])]),
     identityWaitMs: checkNumber("identityWaitMs", given.identityWaitMs ?? 10_000, 0),
     // The types of `requires` are for callers; inside, names are checked when they are used.
     setup: (plugin: PluginContext) => given.setup(plugin as unknown as PluginContext<R>),

@@ -3,10 +3,12 @@ import { invalid } from "../errors.js";
 import { type ResolvedServerTls, resolveServerTls, type ServerTlsOptions } from "../http/server-tls.js";
 import { checkAuthorities, type Pem } from "../http/tls-material.js";
 import { type Clock, systemClock } from "../internal/clock.js";
+import { hostFeatures, linkFeature } from "../link/host-features.js";
 import { checkNumber } from "../model/limits.js";
 import { type BackOffOptions, defaultBackOff } from "./back-off.js";
 import { type HostAddress, parseHostUrl } from "./host-address.js";
 import { defaultHandshake, type HandshakeSettings } from "./host-handshake.js";
+import { launchSecret } from "./known-host.js";
 import type { PluginEventListener } from "./plugin-event.js";
 import { defaultTimes, type SessionTimes } from "./session-times.js";
 
@@ -20,9 +22,11 @@ export interface ServeOptions extends Partial<SessionTimes> {
   readonly path?: string;
   /**
    * `never`: the plugin opens no port. It is reached over its link to the host, which has to take links; PORT in the
-   * environment is left alone. @default "always"
+   * environment is left alone. `always`: it listens, and is reached over the link as well if the host takes links.
+   * `auto`: as `never` in a program that a host launched which takes links (HOST_FEATURES in the environment says so), unless one of
+   * `host`, `port`, `path`, `tls` and `baseUrl` is given or `link` is "off"; as `always` everywhere else. @default "auto"
    */
-  readonly listen?: "always" | "never";
+  readonly listen?: "auto" | "always" | "never";
   /**
    * `auto`: one connection carries calls in both directions if the host takes links, and plain HTTP does otherwise.
    * `off`: plain HTTP always. @default "auto"
@@ -38,6 +42,12 @@ export interface ServeOptions extends Partial<SessionTimes> {
    * NODE_EXTRA_CA_CERTS can name more). @default HOST_CA, which holds the PEM itself, else the file that HOST_CA_FILE names
    */
   readonly ca?: Pem | readonly Pem[];
+  /**
+   * Whether others than the host may call what the plugin provides, at its own port. `allow` lets them through without the headers
+   * that say who calls. Health and description are for everybody, and control is for the host alone, in both cases. Under
+   * a host that gives no secret everybody counts as the host. @default "refuse"
+   */
+  readonly directCalls?: "refuse" | "allow";
   /** Makes the plugin's own port speak TLS. The host has to trust the certificate. @default cleartext */
   readonly tls?: Omit<ServerTlsOptions, "ca">;
   /** Where the host reaches the plugin, without a slash at the end. @default where it listens */
@@ -64,6 +74,9 @@ export interface ServeOptions extends Partial<SessionTimes> {
 export interface ResolvedServeOptions {
   readonly listen: { readonly host: string; readonly port: number } | { readonly path: string } | "never";
   readonly link: "auto" | "off";
+  readonly directCalls: "refuse" | "allow";
+  /** By what the plugin knows its host before it has shaken hands; empty for nothing. */
+  readonly hostSecret: string;
   readonly host: HostAddress | undefined;
   readonly ca: readonly string[] | undefined;
   readonly tls: ResolvedServerTls | undefined;
@@ -87,19 +100,22 @@ export function resolveServeOptions(given: ServeOptions): ResolvedServeOptions {
   const hostUrl = given.hostUrl ?? env.HOST_URL ?? "";
   const ca = authorities(given.ca, env);
   const link = oneOf("link", given.link ?? "auto", ["auto", "off"]);
-  const listens = oneOf("listen", given.listen ?? "always", ["always", "never"]) === "always";
+  const asked = oneOf("listen", given.listen ?? "auto", ["auto", "always", "never"]);
+  const listens = asked === "always" || (asked === "auto" && !needsNoPort(given, env, link));
   if (!listens) checkListensNowhere(given, hostUrl, link);
   const listen = listens ? listenTarget(given, env) : "never";
   if (given.tls !== undefined && typeof listen === "object" && "path" in listen)
     throw invalid("tls", "is for TCP ports, and path was given");
   const time = (name: keyof SessionTimes): number => checkNumber(name, given[name] ?? defaultTimes[name], 1, longestMs);
+  const hostField = given.hostUrl === undefined ? "HOST_URL" : "hostUrl";
+  const host = hostUrl === "" ? undefined : parseHostUrl(hostField, hostUrl, undefined, ca);
+  const checksFromStart = given.hostUrl === undefined && featuresIn(env).includes(hostFeatures.hostSecret);
   return Object.freeze({
     listen,
     link,
-    host:
-      hostUrl === ""
-        ? undefined
-        : parseHostUrl(given.hostUrl === undefined ? "HOST_URL" : "hostUrl", hostUrl, undefined, ca),
+    directCalls: oneOf("directCalls", given.directCalls ?? "refuse", ["refuse", "allow"]),
+    hostSecret: checksFromStart ? launchSecret(host) : "",
+    host,
     ca,
     tls: given.tls && resolveServerTls(given.tls),
     baseUrl: given.baseUrl?.replace(/\/+$/, ""),
@@ -128,11 +144,31 @@ function oneOf<T extends string>(field: string, given: T, allowed: readonly T[])
   throw invalid(field, `must be ${names}, got ${JSON.stringify(given)}`);
 }
 
+/**
+ * Whether the host that launched the program has said that it takes links. An open port is one more way in, for everybody on
+ * this machine, and the link carries all that HTTP does here: what it cannot, upgrades, a plugin's own server does not take either.
+ */
+function needsNoPort(
+  given: ServeOptions,
+  env: Readonly<Record<string, string | undefined>>,
+  link: "auto" | "off",
+): boolean {
+  if (link === "off" || given.hostUrl !== undefined || !env.HOST_URL?.includes("/_launch/")) return false;
+  if (onlyForPorts.some((name) => given[name] !== undefined)) return false;
+  return featuresIn(env).includes(linkFeature);
+}
+
+/** What the host that launched the program has said that it can do. */
+const featuresIn = ({ HOST_FEATURES: text = "" }: Readonly<Record<string, string | undefined>>): readonly string[] =>
+  text.split(",");
+
+const onlyForPorts = ["host", "port", "path", "tls", "baseUrl"] as const;
+
 function checkListensNowhere(given: ServeOptions, hostUrl: string, link: "auto" | "off"): void {
   if (hostUrl === "")
     throw invalid("listen", 'is "never", so the plugin needs a host to dial: set hostUrl or HOST_URL');
   if (link === "off") throw invalid("listen", 'is "never", so link must not be "off": nothing else reaches the plugin');
-  for (const name of ["host", "port", "path", "tls", "baseUrl"] as const) {
+  for (const name of onlyForPorts) {
     if (given[name] !== undefined) throw invalid(name, 'cannot be given together with listen: "never"');
   }
 }

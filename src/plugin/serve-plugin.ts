@@ -1,6 +1,7 @@
 import type { AddressInfo } from "node:net";
 import { invalid, PluginHostError } from "../errors.js";
 import { createOnePortServer } from "../http/one-port-server.js";
+import type { Clock, Timer } from "../internal/clock.js";
 import { deferred } from "../internal/deferred.js";
 import { closeGraceMs, DefinedPlugin } from "./define-plugin.js";
 import { PluginInstance } from "./plugin-instance.js";
@@ -40,7 +41,7 @@ export interface ServedPlugin {
 export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions = {}): Promise<ServedPlugin> {
   if (!(plugin instanceof DefinedPlugin)) throw invalid("plugin", "must come from definePlugin");
   const resolved = resolveServeOptions(options);
-  const { host, link, ca, handshake, times, clock, backOff, onEvent, graceMs } = resolved;
+  const { host, link, directCalls, hostSecret, ca, handshake, times, clock, backOff, onEvent, graceMs } = resolved;
   const server = createOnePortServer({
     handler: (exchange) => instance.handler(exchange),
     onError: (error) => onEvent({ kind: "error", error }),
@@ -52,6 +53,8 @@ export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions =
     inProcess: undefined,
     link,
     onlyHost: undefined,
+    directCalls,
+    hostSecret,
     ca,
     handshake,
     times,
@@ -67,6 +70,7 @@ export async function servePlugin(plugin: DefinedPlugin, options: ServeOptions =
     instance.stop({ graceMs: given.graceMs ?? graceMs, reason: given.reason ?? "asked to", farewell: true });
   const forgetSignals = stopOnSignals(resolved, stop);
   instance.ended.then(forgetSignals, forgetSignals);
+  if (resolved.listen === "never") keepProcess(clock, instance.ended);
   const listening = resolved.listen === "never" ? undefined : server.listen(resolved.listen, resolved.tls);
   instance.start();
   let url = "";
@@ -110,6 +114,20 @@ async function untilRegistered(
   } finally {
     timer.cancel();
   }
+}
+
+// A timer may not be longer.
+const longestMs = 2 ** 31 - 1;
+
+/** As an open port would: without one the process would end as soon as its link breaks, instead of dialling again. */
+function keepProcess(clock: Clock, ended: Promise<void>): void {
+  let timer: Timer;
+  const hold = (): void => {
+    timer = clock.after(longestMs, hold, true);
+  };
+  hold();
+  const letGo = (): void => timer.cancel();
+  ended.then(letGo, letGo);
 }
 
 function stopOnSignals({ shutdownSignals }: ResolvedServeOptions, stop: ServedPlugin["stop"]): () => void {

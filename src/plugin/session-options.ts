@@ -3,6 +3,7 @@ import type { BackOffOptions } from "./back-off.js";
 import type { Credential, HostAccessCell } from "./host-access.js";
 import type { HostAddress } from "./host-address.js";
 import type { HandshakeSettings } from "./host-handshake.js";
+import type { KnownHost } from "./known-host.js";
 import type { OwnHealth } from "./own-health.js";
 import type { PluginEventListener } from "./plugin-event.js";
 import type { ResolvedDefinition } from "./resolve-definition.js";
@@ -13,6 +14,7 @@ export interface SessionOptions extends SessionTimes {
   readonly definition: ResolvedDefinition;
   readonly cell: HostAccessCell;
   readonly health: OwnHealth;
+  readonly knownHost: KnownHost;
   /** Set if the plugin registers itself there; otherwise it waits to be told. */
   readonly host: HostAddress | undefined;
   readonly handshake: HandshakeSettings;

@@ -13,8 +13,9 @@ export interface ProviderStatus {
   readonly reason: string;
 }
 
-/** Whether `plugin` has nothing but a link, and that is broken. */
-const isCutOff = ({ address }: PluginRecord): boolean => address.kind === "link" && !address.isOpen;
+/** Whether `plugin` runs and has nothing but a link, and that is broken. */
+const isCutOff = ({ address, health }: PluginRecord): boolean =>
+  address.kind === "link" && !address.isOpen && health.cause !== "exit";
 
 /** The state of everything that `plugin` provides. */
 export function providerState(plugin: PluginRecord): ProviderState {

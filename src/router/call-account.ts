@@ -46,6 +46,15 @@ export class CallAccount {
     this.reason = failure.reason;
   }
 
+  /** The same failure, of a call that no provider has seen. */
+  notSent(failure: CallFailure): CallFailure {
+    const { caller, head } = this;
+    // Whoever is not accepted is told by the name that it gave.
+    const id = "refused" in caller ? head.header("x-plugin-runtime-id") : undefined;
+    const notSentFor = "kind" in caller && caller.kind === "plugin" ? caller.runtimeId : id;
+    return notSentFor === undefined ? failure : { ...failure, notSentFor };
+  }
+
   /** Reads the result from an answer that came to its end, as far as it can be seen from outside. */
   completed(status: number, fields: FieldList, trailers: FieldList, tracker: EnvelopeTracker | undefined): void {
     this.code = resultCode(this.protocol, status, fields, trailers, tracker);

@@ -4,7 +4,7 @@ import type { ConnectCode } from "./connect-code.js";
 import type { BadPath, RouteTarget } from "./path.js";
 import { type CallFailure, failureOf } from "./protocol-error.js";
 import type { RouteLookup, RouteProvider, RouterView } from "./router-view.js";
-import { upstreamPath } from "./upstream-path.js";
+import { type UpstreamPath, upstreamPath } from "./upstream-path.js";
 
 /** Who calls, or why the caller's identity is not accepted. */
 export type Caller = Principal | { readonly refused: string };
@@ -130,6 +130,20 @@ function lookUp({ caller, retry }: DecideRequest, target: RouteTarget, view: Rou
   }
 }
 
+/** Finds who can take an upgrade. Links carry none: who is reached over one alone is found if there is nobody else. */
+function lookUpForUpgrade(request: DecideRequest, target: RouteTarget, view: RouterView, options: DecideOptions) {
+  let exclude = request.retry?.exclude;
+  let overLink: RouteLookup | undefined;
+  for (;;) {
+    const chosen = lookUp({ ...request, retry: { exclude } }, target, view, options);
+    if (chosen.kind !== "found") return overLink ?? chosen;
+    const { runtimeId, address } = chosen.provider.plugin;
+    if (address.kind !== "link" || target.runtimeId !== undefined || exclude?.has(runtimeId) === true) return chosen;
+    overLink ??= chosen;
+    exclude = new Set([...(exclude ?? []), runtimeId]);
+  }
+}
+
 /** Why a provider has no room for one more call; undefined if it has. */
 function fullness({ plugin, inFlight, trial }: RouteProvider, maxInFlight: number): string | undefined {
   if (trial?.isTaken === true) return `${plugin.runtimeId} is on trial after failed calls, by one call at a time`;
@@ -155,11 +169,11 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
   if (fault !== undefined || "refused" in caller) return refuse("unauthenticated", 401, fault ?? "");
 
   const pinned = target.runtimeId !== undefined;
-  const lookup: RouteLookup = lookUp(request, target, view, options);
+  const lookup: RouteLookup = (request.upgrade === true ? lookUpForUpgrade : lookUp)(request, target, view, options);
   if (lookup.kind === "not-found") return refuse("not_found", 404, lookup.message);
 
   const provider = lookup.kind === "found" ? lookup.provider : undefined;
-  let where: { readonly registration: Registration; readonly path: string } | undefined;
+  let where: UpstreamPath | undefined;
   if (provider !== undefined) {
     const joined = upstreamPath(
       provider.registrations,
@@ -168,6 +182,12 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
     );
     if (typeof joined === "string") return refuse("invalid_argument", 400, joined, provider);
     where = joined;
+  }
+  const undeclared = view.undeclared(caller, target.serviceType, where);
+  if (undeclared !== undefined) {
+    return { ...refuse("permission_denied", 403, undeclared, provider), errorCode: "NOT_DECLARED" };
+  }
+  if (provider !== undefined && where !== undefined) {
     const forbidden = view.refusal(caller, provider, target.serviceType, where.path);
     if (forbidden !== undefined) return refuse("permission_denied", 403, forbidden, provider);
   }

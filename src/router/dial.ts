@@ -33,7 +33,7 @@ export function dial(target: TargetAddress, alpn?: readonly string[], reader?: S
   // An address is no name: servers may end a handshake that asks for one (RFC 6066, 3).
   const name = isIP(host) === 0 ? { servername: host } : {};
   const offer = alpn === undefined ? {} : { ALPNProtocols: [...alpn] };
-  return connectTls({ ...tcp, ...name, ...target.tls, ...offer });
+  return connectTls({ ...tcp, ...name, ...target.tls?.connection, ...offer });
 }
 
 /** Whether a connection to this target hands what it reads to the `reader` of {@link dial}. */

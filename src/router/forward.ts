@@ -19,6 +19,9 @@ import type { Upstream, UpstreamCall, UpstreamEvents, UpstreamFailure } from "./
 import { LinkUpstream } from "./upstream-link.js";
 import { upstreamRequest } from "./upstream-request.js";
 
+/** Failures that come before a provider has seen anything of the call, or by which it says that it has not looked at it. */
+const neverReached: ReadonlySet<UpstreamFailure["kind"]> = new Set(["refused", "unreachable", "untrusted"]);
+
 /**
  * Carries one call to a provider and its answer back. The provider's side of the call is `dialing` until a connection
  * stands, `calling` until the head of the answer comes, `answering` until its end, and `over` then; the caller's side
@@ -112,7 +115,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
   #dial(): void {
     const { plugin } = this.#decision.provider;
     const link = this.context.links.sessionOf(plugin.runtimeId);
-    if (link !== undefined) return this.#start(new LinkUpstream(link), "h2");
+    if (link !== undefined) return this.#start(new LinkUpstream(link), "link");
     const pool = this.context.connections.poolOf(plugin);
     const protocol = pool?.protocolFor(this.#wantsHttp2, this.account.protocol === "grpc") ?? "none";
     if (pool === undefined || protocol === "none") {
@@ -127,7 +130,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     } else this.#start(pool.upstream(protocol), protocol);
   }
 
-  #start(upstream: Pick<Upstream, "start">, protocol: "h1" | "h2"): void {
+  #start(upstream: Pick<Upstream, "start">, protocol: "h1" | "h2" | "link"): void {
     if (this.#relay === undefined) this.context.headTimeouts.add(this);
     const request = upstreamRequest(this.context, this.exchange, this.#decision, this.account, protocol);
     const call = upstream.start(request, this);
@@ -235,7 +238,11 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
         this.#redial = this.context.clock.after(next.delayMs, () => this.#tryNow(next.decide()));
         return;
       case "give-up":
-        this.#failProvider(`${plugin.runtimeId} cannot be reached: ${failure.message}`, 502);
+        this.#failProvider(
+          `${plugin.runtimeId} cannot be reached: ${failure.message}`,
+          502,
+          neverReached.has(failure.kind),
+        );
     }
   }
 
@@ -254,9 +261,10 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
 
   // Ends.
 
-  #failProvider(reason: string, httpStatus: number): void {
+  #failProvider(reason: string, httpStatus: number, neverReached = false): void {
     this.context.traffic.failed(this.#decision.provider.plugin.runtimeId, reason);
-    this.#fail(this.#unavailable(reason, httpStatus), "provider-failed");
+    const failure = this.#unavailable(reason, httpStatus);
+    this.#fail(neverReached ? this.account.notSent(failure) : failure, "provider-failed");
   }
 
   #unavailable(reason: string, httpStatus: number): CallFailure {

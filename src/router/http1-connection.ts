@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import type { FieldList } from "../http/exchange.js";
+import type { WriteBatch } from "../http/write-batch.js";
 import { AnswerParser, type AnswerParts } from "./http1-answer-parser.js";
 import type { AnswerHead } from "./http1-head.js";
 
@@ -20,6 +21,8 @@ export interface ConnectionOwner {
   /** The connection has carried a whole call and may carry another. */
   connectionFree(connection: Http1Connection): void;
   connectionClosed(connection: Http1Connection): void;
+  /** With what heads, and small bodies with them, leave. */
+  readonly batch: WriteBatch;
 }
 
 /** The part of a socket that connections in memory lack. */
@@ -79,6 +82,7 @@ export class Http1Connection implements AnswerParts {
 
   /** Writes a text of which every character is one byte. */
   writeLatin1(text: string): boolean {
+    this.#owner.batch.hold(this.#socket);
     return this.#socket.write(text, "latin1");
   }
 

@@ -35,7 +35,7 @@ interface KnownMethod {
 }
 
 // The account asks for nothing else.
-const head = { httpVersion: "1.1" } as RequestHead;
+const head = { httpVersion: "1.1", header: () => undefined } as unknown as RequestHead;
 
 /** The way of one caller to the providers of one type: each call is decided on by the router's own rules. */
 export class RoutedInProcess implements InProcessRoute {
@@ -98,7 +98,7 @@ export class RoutedInProcess implements InProcessRoute {
     account.failed(refusal, "refused");
     account.status = request.method.methodKind === "unary" ? refusal.httpStatus : 200;
     tellOf(context, account);
-    return { kind: "refused", failure: refusal };
+    return { kind: "refused", failure: account.notSent(refusal) };
   }
 
   #wait(

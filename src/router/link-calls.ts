@@ -23,7 +23,7 @@ export interface LinkCaller extends LinkOrigin {
 }
 
 // The account asks for nothing else.
-const head = { httpVersion: "2" } as RequestHead;
+const head = { httpVersion: "2", header: () => undefined } as unknown as RequestHead;
 
 class LinkAccount extends CallAccount {
   constructor(caller: Caller, isUnary: boolean, clock: Clock) {

@@ -1,16 +1,14 @@
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
 import { PluginHostError } from "../errors.js";
-import { noFields } from "../http/field-list.js";
 import { type ResetCode, resetCode } from "../link/frame.js";
 import type { LinkEnd } from "../link/link-stream.js";
 import { type ConnectCode, connectCodes, grpcStatusOf } from "./connect-code.js";
-import { type CallFailure, failureOf } from "./protocol-error.js";
+import { adviceFields, type CallFailure, failureOf } from "./protocol-error.js";
 
 /** How a call over a link ends that the host itself answers. */
-export function endOfFailure({ code, reason, retryAfterMs }: CallFailure): LinkEnd {
-  const trailers =
-    retryAfterMs === undefined ? noFields : ["retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1000)))];
-  return { code: grpcStatusOf(code), message: reason, details: undefined, trailers };
+export function endOfFailure(failure: CallFailure): LinkEnd {
+  const { code, reason } = failure;
+  return { code: grpcStatusOf(code), message: reason, details: undefined, trailers: adviceFields(failure) };
 }
 
 /** The Connect code of an end: `ok`, or what the provider says. */

@@ -63,7 +63,7 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
 
   refuse(refusal: Refuse): void {
     if (refusal.provider !== undefined) this.call.account.provider = refusal.provider.plugin;
-    this.fail(refusal, "refused");
+    this.fail(this.call.account.notSent(refusal), "refused");
   }
 
   // From the caller.

@@ -1,8 +1,7 @@
-import type { ConnectionOptions } from "node:tls";
 import { invalid } from "../errors.js";
 import { checkNumber } from "../model/limits.js";
 import { type TrustedProxies, trustedProxies } from "./trusted-proxies.js";
-import { resolveUpstreamTls, type UpstreamTlsOptions } from "./upstream-tls.js";
+import { UpstreamTls, type UpstreamTlsOptions } from "./upstream-tls.js";
 
 /** Limits and habits of the router. All of them have defaults. */
 export interface RouterOptions {
@@ -81,8 +80,7 @@ export interface RouterOptions {
 export type ResolvedRouterOptions = Readonly<Required<Omit<RouterOptions, "tls" | "trustedProxies">>> & {
   /** Whether what a peer says is believed. */
   readonly trustedProxies: TrustedProxies;
-  /** For `tls.connect`. */
-  readonly tls: ConnectionOptions;
+  readonly tls: UpstreamTls;
 };
 
 // A token, as RFC 9110 allows for a pseudonym in Via.
@@ -138,7 +136,7 @@ export function resolveRouterOptions(given: RouterOptions = {}): ResolvedRouterO
     publicHost: checkHost(given.publicHost ?? ""),
     trustedProxies: trustedProxies("router.trustedProxies", given.trustedProxies ?? []),
     stripUserCredentials: checkBoolean("router.stripUserCredentials", given.stripUserCredentials ?? false),
-    tls: resolveUpstreamTls(given.tls ?? {}),
+    tls: new UpstreamTls(given.tls),
     viaName: checkViaName(given.viaName ?? "connect-plugin-host"),
   });
 }

@@ -1,5 +1,7 @@
+import type { ErrorCode } from "../errors.js";
 import type { FieldList, ServerExchange } from "../http/exchange.js";
 import type { CallProtocol } from "../model/call-event.js";
+import { notSentField } from "../model/not-sent.js";
 import { type ConnectCode, grpcStatusOf } from "./connect-code.js";
 import type { EnvelopeTracker } from "./envelope-tracker.js";
 
@@ -12,6 +14,10 @@ export interface CallFailure {
   readonly reason: string;
   /** Undefined if trying again does not help. */
   readonly retryAfterMs: number | undefined;
+  /** The runtime id of the caller, if the call was certainly passed to no provider; see `notSentField`. */
+  readonly notSentFor?: string;
+  /** The host's own code, where the Connect code alone does not tell; the caller gets it as `error-code`. */
+  readonly errorCode?: ErrorCode;
 }
 
 /** A failure; without `retryAfterMs` trying again does not help. */
@@ -40,6 +46,15 @@ export function encodeGrpcMessage(message: string): string {
         : String.fromCharCode(byte);
   }
   return encoded;
+}
+
+/** What the fields of an answer say of the failure: its own code, and whether another attempt is of use. */
+export function adviceFields({ retryAfterMs, notSentFor, errorCode }: CallFailure): string[] {
+  const fields: string[] = [];
+  if (retryAfterMs !== undefined) fields.push("retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
+  if (notSentFor !== undefined) fields.push(notSentField, notSentFor);
+  if (errorCode !== undefined) fields.push("error-code", errorCode);
+  return fields;
 }
 
 /** One message of an enveloped stream. */
@@ -87,10 +102,7 @@ export function errorAnswer(
   failure: CallFailure,
 ): ErrorAnswer {
   const type = contentType !== undefined && !contentType.includes(",") ? contentType : undefined;
-  const retry =
-    failure.retryAfterMs === undefined
-      ? []
-      : ["retry-after", String(Math.max(1, Math.ceil(failure.retryAfterMs / 1000)))];
+  const retry = adviceFields(failure);
   switch (protocol) {
     case "grpc":
       return {

@@ -53,8 +53,9 @@ export class ProviderConnections {
     const target = targetAddress(address, this.#options.tls);
     if (key === undefined || target === undefined) return undefined;
     let pool = this.#byKey.get(key);
-    // Two records may name one address with different protocols; the declaration of the one that is called counts.
-    if (pool === undefined || String(pool.target.protocols) !== String(target.protocols)) {
+    // Two records may name one address with different protocols or certificates; what the one says that is called counts.
+    const isOther = String(pool?.target.protocols) !== String(target.protocols) || pool?.target.tls !== target.tls;
+    if (pool === undefined || isOther) {
       pool?.close();
       pool = new ProviderPool(target, this.#clock, this.#options);
       this.#byKey.set(key, pool);

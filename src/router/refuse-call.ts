@@ -14,5 +14,5 @@ export function refuseCall(
   account.provider = refusal.provider?.plugin;
   account.failed(refusal, "refused");
   exchange.onEnd(() => context.onCall(account.event()));
-  if (exchange.ended === undefined) account.status = sendError(exchange, account.protocol, refusal);
+  if (exchange.ended === undefined) account.status = sendError(exchange, account.protocol, account.notSent(refusal));
 }

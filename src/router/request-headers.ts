@@ -1,5 +1,6 @@
 import type { RequestHead } from "../http/exchange.js";
 import type { CallProtocol } from "../model/call-event.js";
+import { hostSecretHeader } from "../model/host-secret.js";
 import { type Principal, principalId } from "../model/principal.js";
 import { deadlineField, remainingDeadline } from "./deadline.js";
 import { isHopByHop, namedByConnection } from "./hop-by-hop.js";
@@ -18,6 +19,8 @@ export interface RequestHop {
   readonly elapsedMs: number;
   /** Whether trailers may follow the request's body. */
   readonly trailersPossible: boolean;
+  /** By what the provider knows this host; undefined for one that does not check it, and for calls over a link. */
+  readonly hostSecret?: string | undefined;
 }
 
 /** The part of the router's options that decides on fields. */
@@ -45,9 +48,9 @@ export function isHostsOwn(name: string): boolean {
   return plain.startsWith("x-plugin-") || plain.startsWith("x-forwarded-");
 }
 
-/** Makes any text fit for a field value: what is not printable ASCII is percent-encoded. */
+/** Makes any text fit for a field value: what is not printable ASCII is percent-encoded, and so is `%`, so that no two look alike. */
 function fieldValue(text: string): string {
-  if (/^[!-~]*$/.test(text)) return text;
+  if (/^[!-$&-~]*$/.test(text)) return text;
   const escaped = (byte: string): string => `%${byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
   return Buffer.from(text, "utf8")
     .toString("latin1")
@@ -124,6 +127,7 @@ export function requestFields(head: RequestHead, hop: RequestHop, options: Heade
   out.push("traceparent", hop.traceparent, "x-plugin-caller-id", fieldValue(principalId(hop.caller)));
   if (hop.caller.kind === "plugin") out.push("x-plugin-caller-self-id", fieldValue(hop.caller.selfId));
   out.push("x-plugin-service", hop.serviceType);
+  if (hop.hostSecret !== undefined) out.push(hostSecretHeader, hop.hostSecret);
   pushForwarded(out, head, trusted, options.publicHost);
   return out;
 }

@@ -1,4 +1,5 @@
 import type { FieldList } from "../http/exchange.js";
+import { notSentField } from "../model/not-sent.js";
 import { isHopByHop, namedByConnection } from "./hop-by-hop.js";
 import { withoutRepeats } from "./single-value-fields.js";
 
@@ -21,6 +22,8 @@ export function responseFields(fields: FieldList, viaOwn: string | undefined, tr
       continue;
     }
     if (name === "trailer" && !trailersPossible) continue;
+    // Only the host knows what reached a provider.
+    if (name === notSentField) continue;
     if (isHopByHop(name) || name.startsWith(":") || named?.has(name) === true) continue;
     out.push(name, value);
   }

@@ -2,6 +2,7 @@ import type { InFlight } from "../internal/in-flight.js";
 import type { PluginRecord, Registration, RuntimeId } from "../model/catalog.js";
 import type { TrialGate } from "../model/health.js";
 import type { Principal } from "../model/principal.js";
+import type { UpstreamPath } from "./upstream-path.js";
 
 /** A provider as the router sees it. */
 export interface RouteProvider {
@@ -14,6 +15,8 @@ export interface RouteProvider {
   readonly trial?: TrialGate | undefined;
   /** Whether it gets the call although it is ejected, because there is nobody else. */
   readonly lastResort?: boolean;
+  /** By what the provider knows this host, if it checks that. A secret, for calls to this provider alone. */
+  readonly hostSecret?: string | undefined;
   /** When it is worth to try again if it cannot take the call now. @default the router's option `retryAfterMs` */
   readonly retryAfterMs?: number | undefined;
 }
@@ -35,6 +38,11 @@ export interface RouterView {
    * Only providers that may be chosen now are found.
    */
   choose(type: string, caller: Principal, exclude: ReadonlySet<RuntimeId> | undefined): RouteLookup;
+  /**
+   * Undefined unless `caller` is a plugin that may not call `serviceType` by what it declared; otherwise what is missing, for people.
+   * `where` is undefined if no provider can take the call now: then its method does not count.
+   */
+  undeclared(caller: Principal, serviceType: string, where: UpstreamPath | undefined): string | undefined;
   /** Undefined if `caller` may call, otherwise the reason why not, for people. */
   refusal(caller: Principal, provider: RouteProvider, serviceType: string, method: string): string | undefined;
   /** Takes one call from the caller's rate: 0 if it may pass, otherwise the milliseconds until it may. */

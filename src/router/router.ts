@@ -37,6 +37,7 @@ import type { RouterView, TrafficObserver } from "./router-view.js";
 import { TimeoutQueue } from "./timeout-queue.js";
 import { TraceIds } from "./trace-context.js";
 import { forwardUpgrade, upgradeHead } from "./upgrade.js";
+import type { UpstreamTls } from "./upstream-tls.js";
 
 /** What a router needs of the rest of the host. */
 export interface ServiceRouterParts {
@@ -57,6 +58,8 @@ export interface ServiceRouterParts {
  * Bodies are never kept beyond what the streams on both sides hold.
  */
 export class ServiceRouter {
+  /** Towards providers over `https:` that have no certificates of their own. */
+  readonly tls: UpstreamTls;
   readonly #context: ForwardContext;
   readonly #queue: ProviderQueue;
   readonly #decided = new DecidedCalls();
@@ -68,6 +71,7 @@ export class ServiceRouter {
     const clock = parts.clock ?? systemClock;
     const options = resolveRouterOptions(parts.options);
     const connections = new ProviderConnections(clock, options);
+    this.tls = options.tls;
     const links = parts.links ?? noLinks;
     this.#queue = new ProviderQueue({ ...options, clock });
     this.#isHeard = parts.isHeard ?? (() => parts.onCall !== undefined);
@@ -133,7 +137,7 @@ export class ServiceRouter {
     serviceType: string,
     restAndQuery: string,
     fields: FieldList,
-  ): ServerExchange | undefined {
+  ): AccountedExchange | undefined {
     const context = this.#context;
     const account = new CallAccount(exchange.head, caller, detectProtocol(exchange.head), context.clock);
     account.serviceType = serviceType;
@@ -144,9 +148,10 @@ export class ServiceRouter {
       refuseCall(context, exchange, account, { kind: "refuse", provider: undefined, ...failure });
       return undefined;
     }
-    // Whoever answers reads the body itself; what was announced is what is known of it.
+    // What was announced counts for a body that nobody reads.
     account.requestBytes = Number.isSafeInteger(length) ? length : 0;
-    return new AccountedExchange(exchange, restAndQuery, fields, account, () => context.onCall(account.event()));
+    const request = { target: restAndQuery, fields, account, maxBodyBytes: context.options.maxBodyBytes };
+    return new AccountedExchange(exchange, request, () => context.onCall(account.event()));
   }
 
   /**

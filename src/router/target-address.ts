@@ -1,6 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { ConnectionOptions } from "node:tls";
-import type { PluginAddress, WireProtocol } from "../model/address.js";
+import type { PluginAddress, ProviderTls, WireProtocol } from "../model/address.js";
 
 /** An address in the form that connections need. Made once per address. */
 export interface TargetAddress {
@@ -10,7 +9,7 @@ export interface TargetAddress {
   readonly basePath: string;
   readonly secure: boolean;
   /** What TLS towards it needs beyond Node's defaults: authorities, this side's certificate, the name to ask for. */
-  readonly tls: ConnectionOptions | undefined;
+  readonly tls: ProviderTls | undefined;
   readonly host: string;
   readonly port: number;
   /** Set for Unix sockets. */
@@ -30,8 +29,8 @@ const local = {
   port: 80,
 } as const;
 
-/** Reads an address; undefined for one that cannot be called. `tls` is used for `https:` only. */
-export function targetAddress(address: PluginAddress, tls?: ConnectionOptions): TargetAddress | undefined {
+/** Reads an address; undefined for one that cannot be called. `tls` is for addresses in `https:` that name none of their own. */
+export function targetAddress(address: PluginAddress, tls?: ProviderTls): TargetAddress | undefined {
   switch (address.kind) {
     case "http": {
       const url = new URL(address.url);
@@ -40,7 +39,7 @@ export function targetAddress(address: PluginAddress, tls?: ConnectionOptions): 
         authority: url.host,
         basePath: url.pathname.replace(/\/+$/, ""),
         secure,
-        tls: secure ? tls : undefined,
+        tls: secure ? (address.tls ?? tls) : undefined,
         // Sockets want IPv6 addresses without the brackets of URLs.
         host: url.hostname.replace(/^\[|\]$/g, ""),
         port: url.port === "" ? (secure ? 443 : 80) : Number(url.port),
@@ -55,6 +54,7 @@ export function targetAddress(address: PluginAddress, tls?: ConnectionOptions): 
       // Connections in memory carry HTTP/1.1, which there is good for everything: see `OnePortServer.accept`.
       return { ...local, socketPath: undefined, connect: address.connect, protocols: ["h1"] };
     case "link":
+    case "worker":
     case "external":
       return undefined;
   }

@@ -270,6 +270,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
       traceContinued: trace.continued,
       elapsedMs: account.elapsedMs(),
       trailersPossible: false,
+      hostSecret: provider.hostSecret,
     } as const;
     const fields = toFieldObject(requestFields(head, hop, this.#context.options));
     const host = this.#target(provider.plugin).authority;

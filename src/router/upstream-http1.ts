@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { WriteBatch } from "../http/write-batch.js";
 import type { Clock, Timer } from "../internal/clock.js";
 import { dial, readsDirectly } from "./dial.js";
 import { dialFailure } from "./dial-failure.js";
@@ -20,12 +21,17 @@ export interface Http1Options {
 /** Connections that are kept without a call. */
 const maxFree = 1_024;
 
+/** What is due this soon is closed as well, so that many connections that grow old one after the other share timers. */
+const closedTogetherMs = 20;
+
 /** Calls one provider over a pool of HTTP/1.1 connections. */
 export class Http1Upstream implements Upstream {
   /** The one used last stands at the end and is used first, so that those that are not needed grow old. */
   readonly #free: Http1Connection[] = [];
+  readonly batch = new WriteBatch();
   readonly #memory = sharedMemory();
-  #sweep: Timer | undefined;
+  /** Fires when the first of the free connections has to go, or before that. */
+  #expiry: { readonly at: number; readonly timer: Timer } | undefined;
   #closed = false;
 
   constructor(
@@ -43,7 +49,7 @@ export class Http1Upstream implements Upstream {
 
   close(): void {
     this.#closed = true;
-    this.#sweep?.cancel();
+    this.#expiry?.timer.cancel();
     for (const connection of this.#free.splice(0)) connection.destroy();
   }
 
@@ -53,7 +59,7 @@ export class Http1Upstream implements Upstream {
     if (this.#closed || idleMs < 1 || this.#free.length >= maxFree) return connection.destroy();
     connection.idleUntil = clock.monotonic() + idleMs;
     this.#free.push(connection);
-    this.#sweep ??= clock.after(idleSocketMs, this.#closeOld);
+    this.#closeOldBy(connection.idleUntil);
   }
 
   connectionClosed(connection: Http1Connection): void {
@@ -71,12 +77,23 @@ export class Http1Upstream implements Upstream {
     return undefined;
   }
 
+  #closeOldBy(at: number): void {
+    // One that is set for a connection in use by now is left to fire: taking it off at each call would cost more.
+    if (this.#expiry !== undefined && this.#expiry.at <= at) return;
+    this.#expiry?.timer.cancel();
+    const { clock } = this.options;
+    this.#expiry = { at, timer: clock.after(at - clock.monotonic(), this.#closeOld) };
+  }
+
   readonly #closeOld = (): void => {
-    this.#sweep = undefined;
-    const now = this.options.clock.monotonic();
-    for (const connection of this.#free.filter(({ idleUntil }) => idleUntil <= now)) connection.destroy();
-    const left = this.#free.some(({ idleUntil }) => idleUntil > now);
-    if (left) this.#sweep = this.options.clock.after(this.options.idleSocketMs, this.#closeOld);
+    this.#expiry = undefined;
+    const due = this.options.clock.monotonic() + closedTogetherMs;
+    let next = Number.POSITIVE_INFINITY;
+    for (const connection of [...this.#free]) {
+      if (connection.idleUntil <= due) connection.destroy();
+      else next = Math.min(next, connection.idleUntil);
+    }
+    if (next !== Number.POSITIVE_INFINITY) this.#closeOldBy(next);
   };
 
   #dialFor(call: Http1Call): void {

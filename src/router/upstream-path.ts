@@ -6,6 +6,8 @@ export interface UpstreamPath {
   readonly registration: Registration;
   /** Path without query. */
   readonly path: string;
+  /** Where in `path` the provider's base path ends. */
+  readonly from: number;
 }
 
 /** `pkg.Service` of an endpoint path `/pkg.Service/`; undefined for paths of another form. */
@@ -45,5 +47,5 @@ export function upstreamPath(
   const path = isBeside ? `${basePath}/${rest}` : `${basePath}${registration.path}${rest}`;
   // The rest is checked already; this is for what endpoint and base path bring with them.
   const fault = pathFault(`${basePath}${registration.path}`);
-  return fault ?? { registration, path };
+  return fault ?? { registration, path, from: basePath.length };
 }

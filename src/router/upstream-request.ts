@@ -12,7 +12,7 @@ export function upstreamRequest(
   exchange: ServerExchange,
   decision: Forward,
   account: CallAccount,
-  protocol: "h1" | "h2",
+  protocol: "h1" | "h2" | "link",
 ): UpstreamRequest {
   const { head } = exchange;
   const hasBody = !exchange.bodyless;
@@ -28,6 +28,8 @@ export function upstreamRequest(
     traceContinued: trace.continued,
     elapsedMs: account.elapsedMs(),
     trailersPossible: hasBody && length === undefined,
+    // A link shows by itself who is at its other end.
+    hostSecret: protocol === "link" ? undefined : decision.provider.hostSecret,
   };
   return {
     method: head.method,

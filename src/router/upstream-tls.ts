@@ -2,6 +2,7 @@ import { type ConnectionOptions, createSecureContext } from "node:tls";
 import { invalid } from "../errors.js";
 import { checkObject } from "../http/check-object.js";
 import { checkAuthorities, checkKeyPair, type KeyPair, type Pem } from "../http/tls-material.js";
+import type { ProviderTls } from "../model/address.js";
 
 /** How the host connects to providers whose address begins with `https:`. */
 export interface UpstreamTlsOptions {
@@ -24,12 +25,31 @@ export interface UpstreamTlsOptions {
 
 const names: readonly (keyof UpstreamTlsOptions)[] = ["ca", "cert", "key", "passphrase", "servername"];
 
-/**
- * Checks the options once; what comes back goes into `tls.connect`. Certificates are read here, not for each connection.
- *
- * @throws PluginHostError `INVALID_ARGUMENT` that names the option
- */
-export function resolveUpstreamTls(given: UpstreamTlsOptions, field = "router.tls"): ConnectionOptions {
+/** Certificates towards providers, read once and not for each connection. They can be replaced while calls go on. */
+export class UpstreamTls implements ProviderTls {
+  readonly #field: string;
+  #connection: ConnectionOptions;
+
+  /**
+   * @param field what the options are called where they were given
+   * @throws PluginHostError `INVALID_ARGUMENT` that names the option
+   */
+  constructor(given: UpstreamTlsOptions = {}, field = "router.tls") {
+    this.#field = field;
+    this.#connection = connectionOptions(given, field);
+  }
+
+  get connection(): ConnectionOptions {
+    return this.#connection;
+  }
+
+  /** From now on these are used. @throws PluginHostError `INVALID_ARGUMENT` that names the option; nothing has changed then */
+  replace(given: UpstreamTlsOptions): void {
+    this.#connection = connectionOptions(given, this.#field);
+  }
+}
+
+function connectionOptions(given: UpstreamTlsOptions, field: string): ConnectionOptions {
   checkObject(field, given, names);
   const { ca, cert, key, passphrase, servername } = given;
   if (servername !== undefined && (typeof servername !== "string" || !/^[A-Za-z0-9._-]+$/.test(servername)))

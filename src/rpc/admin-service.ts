@@ -63,6 +63,7 @@ export interface AdminPort {
   addPlugin(spec: AdminSpec): Promise<AdminPlugin>;
   replacePlugin(runtimeId: string, spec: AdminSpec & { readonly allowMissingServices: boolean }): Promise<AdminPlugin>;
   removePlugin(runtimeId: string, reason: string, graceMs: number | undefined): Promise<AdminImpact>;
+  releasePlugin(runtimeId: string): Promise<AdminPlugin>;
   plugin(runtimeId: string): AdminPlugin;
   plugins(): readonly AdminPlugin[];
   services(): readonly AdminServiceListing[];
@@ -117,6 +118,10 @@ export const adminRpc = (port: AdminPort): ServiceImpl<typeof PlatformService> =
     requireAdmin(context);
     const graceMs = fromWireDuration("grace_period", gracePeriod);
     return { impact: copyImpact(await port.removePlugin(runtimeId, reason, graceMs)) };
+  },
+  async releasePlugin({ runtimeId }, context) {
+    requireAdmin(context);
+    return { plugin: toWirePlugin(await port.releasePlugin(runtimeId)) };
   },
   getPlugin({ runtimeId }, context) {
     requireAdmin(context);

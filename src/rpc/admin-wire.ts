@@ -3,12 +3,15 @@ import { type Duration, durationMs, timestampFromMs } from "@bufbuild/protobuf/w
 import { invalid } from "../errors.js";
 import type {
   PluginSchema,
+  PluginSupervisionSchema,
   PluginTrafficSchema,
   PluginDeclaration as WireDeclaration,
   PluginSource as WireSource,
 } from "../gen/connectplugin/admin/v1/platform_pb.js";
 import type { PluginDeclaration, ServiceDeclaration, ServiceDependency } from "../model/declarations.js";
 import type { TrafficState } from "../model/health.js";
+import type { Supervision } from "../model/supervision.js";
+import { fromDeclaration } from "./wire-declaration.js";
 
 /** Where a plugin comes from, as operators say it. */
 export type AdminSource =
@@ -38,7 +41,10 @@ export interface AdminPlugin {
   readonly startTime: number;
   readonly inFlight: number;
   readonly waiting: number;
+  readonly link: boolean;
   readonly traffic: TrafficState;
+  readonly supervision: Supervision;
+  readonly importance: string | undefined;
 }
 
 /** @throws PluginHostError `INVALID_ARGUMENT` */
@@ -64,20 +70,7 @@ export function fromWireSource(source: WireSource | undefined): AdminSource {
 /** What was declared over the wire; undefined if nothing was. Not checked yet. */
 export function fromWireDeclaration(declares: WireDeclaration | undefined): PluginDeclaration | undefined {
   if (declares === undefined) return undefined;
-  const { selfId, selfVersion, provides, requires } = declares;
-  return {
-    selfId,
-    selfVersion,
-    provides: provides.map(({ type, version, path }) => ({ type, version, path })),
-    requires: requires.map(({ type, minVersion, requiredForStartup, watchForChanges }) => ({
-      type,
-      minVersion,
-      required: requiredForStartup,
-      watch: watchForChanges,
-      source: "declared",
-    })),
-    metadata: {},
-  };
+  return fromDeclaration(declares.selfId, declares.selfVersion, declares);
 }
 
 /** Milliseconds of a duration that was given. @throws PluginHostError `INVALID_ARGUMENT` */
@@ -98,17 +91,22 @@ export const toWirePlugin = (plugin: AdminPlugin): MessageInitShape<typeof Plugi
   health: plugin.health,
   reason: plugin.reason,
   provides: plugin.provides.map(({ type, version, path }) => ({ type, version, path })),
-  requires: plugin.requires.map(({ type, minVersion, required, watch }) => ({
+  requires: plugin.requires.map(({ type, minVersion, required, watch, methods = [], source }) => ({
     type,
     minVersion,
     requiredForStartup: required,
     watchForChanges: watch,
+    methods: [...methods],
+    observed: source === "observed",
   })),
   endpointUrl: plugin.endpointUrl ?? "",
   startTime: timestampFromMs(plugin.startTime),
   inFlight: plugin.inFlight,
   waiting: plugin.waiting,
+  link: plugin.link,
   traffic: toWireTraffic(plugin.traffic),
+  supervision: toWireSupervision(plugin.supervision),
+  importance: plugin.importance ?? "",
   ...(plugin.pid === undefined ? undefined : { pid: plugin.pid }),
 });
 
@@ -118,6 +116,28 @@ const toWireTraffic = (traffic: TrafficState): MessageInitShape<typeof PluginTra
   ejections: traffic.kind === "passing" ? 0 : traffic.ejections,
   ...(traffic.kind === "ejected" ? { until: timestampFromMs(traffic.until) } : undefined),
 });
+
+function toWireSupervision(supervision: Supervision): MessageInitShape<typeof PluginSupervisionSchema> {
+  const state = supervision.kind;
+  switch (supervision.kind) {
+    case "unsupervised":
+      return { state };
+    case "running":
+      return { state, attempt: supervision.restarts };
+    case "restarting": {
+      const { attempt, nextAt, lastError } = supervision;
+      return { state, attempt, nextAt: timestampFromMs(nextAt), lastError };
+    }
+    case "starting":
+      return { state, attempt: supervision.attempt, lastError: supervision.lastError };
+    case "quarantined": {
+      const { crashes, since, lastError } = supervision;
+      return { state, crashes, since: timestampFromMs(since), lastError };
+    }
+    case "ended":
+      return { state, since: timestampFromMs(supervision.since), lastError: supervision.lastError };
+  }
+}
 
 /** What belongs to an event, without what JSON cannot say: errors become their message and code, functions vanish. */
 export function toWireDetails(event: object): JsonObject {

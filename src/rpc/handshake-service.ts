@@ -2,9 +2,11 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { PluginHostError } from "../errors.js";
 import type { HandshakeService } from "../gen/connectplugin/v1/handshake_pb.js";
 import type { ConnectionInfo } from "../http/exchange.js";
+import type { PluginDeclaration } from "../model/declarations.js";
 import { checkName, shown } from "../model/limits.js";
 import type { Principal } from "../model/principal.js";
 import { callerOf } from "./caller.js";
+import { fromDeclaration } from "./wire-declaration.js";
 
 const coreProtocolVersion = 1;
 
@@ -27,9 +29,12 @@ export interface HandshakePort {
     baseUrl: string,
     peerAddress: string,
     launchId: string | undefined,
+    declaration: PluginDeclaration | undefined,
   ): { readonly runtimeId: string; readonly token: string };
   /** A launched program was refused its handshake. */
   refused(launchId: string, refusal: PluginHostError): void;
+  /** By what the plugin knows its host. It checks that from now on, so every call to it has to carry it. */
+  hostSecretFor(runtimeId: string, launchId: string | undefined): string;
   /** Another token for an identity that the caller has proved to own. */
   renew(runtimeId: string): string | undefined;
 }
@@ -61,13 +66,19 @@ export const handshakeRpc = (port: HandshakePort): ServiceImpl<typeof HandshakeS
     checkName("self_id", request.selfId.replaceAll(" ", "-"));
     if (principal.kind === "plugin" && principal.selfId === request.selfId) {
       const runtimeToken = port.renew(principal.runtimeId);
-      if (runtimeToken !== undefined) return { ...answer, runtimeId: principal.runtimeId, runtimeToken };
+      const { runtimeId } = principal;
+      const hostSecret = request.checksHostSecret ? port.hostSecretFor(runtimeId, undefined) : "";
+      if (runtimeToken !== undefined) return { ...answer, runtimeId, runtimeToken, hostSecret };
     }
     const refusal = port.admissionRefusal(principal, connection);
     if (refusal !== undefined) throw new PluginHostError("UNAUTHENTICATED", refusal);
     const { selfId, selfVersion, baseUrl } = request;
-    const { runtimeId, token } = port.join(selfId, selfVersion, baseUrl, connection.remoteAddress, launchId);
-    return { ...answer, runtimeId, runtimeToken: token };
+    const declares =
+      request.declaration === undefined ? undefined : fromDeclaration(selfId, selfVersion, request.declaration);
+    const { remoteAddress } = connection;
+    const { runtimeId, token } = port.join(selfId, selfVersion, baseUrl, remoteAddress, launchId, declares);
+    const hostSecret = request.checksHostSecret ? port.hostSecretFor(runtimeId, launchId) : "";
+    return { ...answer, runtimeId, runtimeToken: token, hostSecret };
   },
 });
 

@@ -1,7 +1,8 @@
-import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import { type HealthService, ServingStatus } from "../gen/connectplugin/health/v1/health_pb.js";
 import { HealthCheckResponse_ServingStatus as GrpcStatus, type Health } from "../gen/grpc/health/v1/health_pb.js";
 import type { ServiceRegistry } from "../registry/service-registry.js";
+import { type Caller, callerOf } from "./caller.js";
 
 /** `serving`, `not-serving`, or `unknown` for a service type that nobody provides. */
 export type ServingState = "serving" | "not-serving" | "unknown";
@@ -9,6 +10,8 @@ export type ServingState = "serving" | "not-serving" | "unknown";
 /** What the health services look at. */
 export interface HealthPort {
   readonly registry: ServiceRegistry;
+  /** A watch was opened; the result closes it again. Throws `LIMIT_REACHED`. */
+  watchOpened(caller: string): () => void;
   /** Whether the host itself takes calls. */
   isServing(): boolean;
   /** Aborted when the host stops. */
@@ -23,8 +26,18 @@ function check(port: HealthPort, service: string): ServingState {
   return result.code === "NO_PROVIDER" || result.code === "INVALID_ARGUMENT" ? "unknown" : "not-serving";
 }
 
+/** Whose watches are counted together: those of a plugin, and of others those from one address. */
+function watcherOf({ authentication, connection }: Caller): string {
+  if (authentication.kind === "principal" && authentication.principal.kind === "plugin")
+    return authentication.principal.runtimeId;
+  // A name that no runtime id has.
+  return connection.remoteAddress === "" ? "who calls from this machine" : `who calls from ${connection.remoteAddress}`;
+}
+
 /** The state now and each change of it. The name of the host itself is the empty text. */
-async function* watch(port: HealthPort, service: string, signal: AbortSignal): AsyncGenerator<ServingState> {
+async function* watch(port: HealthPort, service: string, context: HandlerContext): AsyncGenerator<ServingState> {
+  const { signal } = context;
+  const watchClosed = port.watchOpened(watcherOf(callerOf(context)));
   const end = new AbortController();
   const stop = (): void => end.abort();
   if (signal.aborted || port.stopped.aborted) stop();
@@ -41,6 +54,7 @@ async function* watch(port: HealthPort, service: string, signal: AbortSignal): A
     }
     if (service === "" && port.stopped.aborted) yield "not-serving";
   } finally {
+    watchClosed();
     signal.removeEventListener("abort", stop);
     port.stopped.removeEventListener("abort", stop);
   }
@@ -55,8 +69,8 @@ const pluginStatus = {
 /** `connectplugin.health.v1.HealthService`: the host's own health, and that of service types. Open to everybody. */
 export const healthRpc = (port: HealthPort): ServiceImpl<typeof HealthService> => ({
   check: ({ service }) => ({ status: pluginStatus[check(port, service)] }),
-  async *watch({ service }, { signal }) {
-    for await (const state of watch(port, service, signal)) yield { status: pluginStatus[state] };
+  async *watch({ service }, context) {
+    for await (const state of watch(port, service, context)) yield { status: pluginStatus[state] };
   },
 });
 
@@ -74,7 +88,7 @@ export const grpcHealthRpc = (port: HealthPort): ServiceImpl<typeof Health> => (
     if (state === "unknown") throw new ConnectError(`unknown service ${JSON.stringify(service)}`, Code.NotFound);
     return { status: grpcStatus[state] };
   },
-  async *watch({ service }, { signal }) {
-    for await (const state of watch(port, service, signal)) yield { status: grpcStatus[state] };
+  async *watch({ service }, context) {
+    for await (const state of watch(port, service, context)) yield { status: grpcStatus[state] };
   },
 });

@@ -8,8 +8,8 @@ import { codeFromHttpStatus, errorFromJsonBytes } from "@connectrpc/connect/prot
 export interface JsonTransportOptions {
   /** Without a slash at the end. */
   readonly baseUrl: string;
-  /** For node:http: agent, socket path, connection. */
-  readonly request: http.RequestOptions;
+  /** For node:http: agent, socket path, connection. Asked for each call. */
+  readonly request: () => http.RequestOptions;
   /** Largest answer in bytes. */
   readonly readMaxBytes: number;
 }
@@ -27,10 +27,10 @@ interface Answer {
  */
 export function jsonTransport(options: JsonTransportOptions): Transport {
   return {
-    async unary(method, signal, _timeoutMs, _header, input) {
+    async unary(method, signal, _timeoutMs, header, input) {
       const message = toJsonString(method.input, create(method.input, input as never));
       const path = `/${method.parent.typeName}/${method.name}`;
-      const answer = await post(options, path, Buffer.from(message), signal);
+      const answer = await post(options, path, Buffer.from(message), new Headers(header), signal);
       return {
         stream: false,
         service: method.parent,
@@ -58,13 +58,15 @@ function post(
   { baseUrl, request, readMaxBytes }: JsonTransportOptions,
   path: string,
   body: Buffer,
+  header: Headers,
   signal: AbortSignal | undefined,
 ): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const call = (baseUrl.startsWith("https:") ? https : http).request(`${baseUrl}${path}`, {
-      ...request,
+      ...request(),
       method: "POST",
       headers: {
+        ...Object.fromEntries(header),
         "content-type": "application/json",
         "content-length": body.length,
         "connect-protocol-version": "1",

@@ -1,11 +1,12 @@
-import type { ConnectionOptions } from "node:tls";
-import { type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
+import { type CallOptions, type Client, Code, ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { PluginHostError } from "../errors.js";
 import { PluginControl } from "../gen/connectplugin/v1/control_pb.js";
 import { HandshakeService } from "../gen/connectplugin/v1/handshake_pb.js";
 import { PluginIdentity } from "../gen/connectplugin/v1/identity_pb.js";
 import type { PluginRemote } from "../lifecycle/plugin-remote.js";
 import { hostFeatures } from "../link/host-features.js";
+import type { ProviderTls } from "../model/address.js";
+import { hostSecretHeader } from "../model/host-secret.js";
 import { tlsTrouble } from "../router/dial-failure.js";
 import { fromPluginInfo, servicesOfHandshake } from "./wire-declaration.js";
 import { fromWireHealth } from "./wire-health.js";
@@ -17,8 +18,16 @@ export interface RemoteOptions {
   readonly appProtocolVersion: number;
   /** What the host can do beyond the first protocol, now. @default everything but links */
   readonly features?: () => readonly string[];
-  /** For plugins over `https:`: authorities, the host's own certificate. @default Node's */
-  readonly tls?: ConnectionOptions;
+  /** For plugins over `https:` that name none of their own: authorities, the host's certificate. @default Node's */
+  readonly tls?: ProviderTls;
+  /** By what the plugin knows this host, now; undefined if it has no such secret. @default no plugin has */
+  readonly hostSecret?: () => string | undefined;
+}
+
+/** What every call of the host to a plugin carries beside its own. */
+export function hostHeaders({ hostSecret }: Pick<RemoteOptions, "hostSecret">): Record<string, string> {
+  const secret = hostSecret?.();
+  return secret === undefined ? {} : { [hostSecretHeader]: secret };
 }
 
 /** Clients of what a plugin serves for its host. */
@@ -45,37 +54,44 @@ export type Ask = <T>(
 export const pluginCalls = (
   ask: Ask,
   options: RemoteOptions,
-): Omit<PluginRemote, "connect" | "getStatus" | "close"> => ({
-  getPluginInfo: (signal) =>
-    ask("GetPluginInfo", signal, async ({ identity }) => fromPluginInfo(await identity.getPluginInfo({}, { signal }))),
-  handshake: (signal) =>
-    ask("Handshake", signal, async ({ handshakes }) => {
-      const { magicCookieKey, magicCookieValue, appProtocolVersion } = options;
-      const hello = { magicCookieKey, magicCookieValue, appProtocolVersion, coreProtocolVersion: 1 };
-      return servicesOfHandshake(await handshakes.handshake(hello, { signal }));
-    }),
-  setRuntimeIdentity: ({ runtimeId, token, hostUrl }, signal) =>
-    ask("SetRuntimeIdentity", signal, async ({ identity }) => {
-      const given = {
-        runtimeId,
-        runtimeToken: token,
-        hostUrl,
-        hostFeatures: [...(options.features?.() ?? Object.values(hostFeatures))],
-      };
-      return (await identity.setRuntimeIdentity(given, { signal })).acknowledged ? "accepted" : "refused";
-    }),
-  getHealth: (signal) =>
-    ask("GetHealth", signal, async ({ control }) => {
-      const { state, reason, unavailableDependencies } = await control.getHealth({}, { signal });
-      return { verdict: fromWireHealth(state), reason, unavailableDependencies };
-    }),
-  shutdown: (graceMs, reason, signal) =>
-    ask("Shutdown", signal, async ({ control }) => {
-      const gracePeriodSeconds = Math.max(1, Math.ceil(graceMs / 1000));
-      const answer = await control.shutdown({ gracePeriodSeconds, reason }, { signal });
-      return answer.acknowledged ? "acknowledged" : "refused";
-    }),
-});
+): Omit<PluginRemote, "connect" | "getStatus" | "close"> => {
+  const callOptions = (signal: AbortSignal): CallOptions => ({ signal, headers: hostHeaders(options) });
+  return {
+    getPluginInfo: (signal) =>
+      ask("GetPluginInfo", signal, async ({ identity }) =>
+        fromPluginInfo(await identity.getPluginInfo({}, callOptions(signal))),
+      ),
+    handshake: (signal) =>
+      ask("Handshake", signal, async ({ handshakes }) => {
+        const { magicCookieKey, magicCookieValue, appProtocolVersion } = options;
+        const hello = { magicCookieKey, magicCookieValue, appProtocolVersion, coreProtocolVersion: 1 };
+        return servicesOfHandshake(await handshakes.handshake(hello, callOptions(signal)));
+      }),
+    setRuntimeIdentity: ({ runtimeId, token, hostUrl }, signal) =>
+      ask("SetRuntimeIdentity", signal, async ({ identity }) => {
+        const given = {
+          runtimeId,
+          runtimeToken: token,
+          hostUrl,
+          hostFeatures: [...(options.features?.() ?? Object.values(hostFeatures))],
+        };
+        const answer = await identity.setRuntimeIdentity(given, callOptions(signal));
+        if (!answer.acknowledged) return "refused";
+        return answer.checksHostSecret ? "guarded" : "accepted";
+      }),
+    getHealth: (signal) =>
+      ask("GetHealth", signal, async ({ control }) => {
+        const { state, reason, unavailableDependencies } = await control.getHealth({}, callOptions(signal));
+        return { verdict: fromWireHealth(state), reason, unavailableDependencies };
+      }),
+    shutdown: (graceMs, reason, signal) =>
+      ask("Shutdown", signal, async ({ control }) => {
+        const gracePeriodSeconds = Math.max(1, Math.ceil(graceMs / 1000));
+        const answer = await control.shutdown({ gracePeriodSeconds, reason }, callOptions(signal));
+        return answer.acknowledged ? "acknowledged" : "refused";
+      }),
+  };
+};
 
 export function unreachable(cause: unknown, what: string, where: string): PluginHostError {
   const why = cause instanceof Error ? (tlsTrouble(cause) ?? cause.message) : String(cause);
@@ -100,7 +116,8 @@ export function explain(error: unknown, what: string, where: string): "unimpleme
   throw new PluginHostError("PLUGIN_PROTOCOL", `${what} at ${where} failed: ${connectError.message}`, { cause: error });
 }
 
-function systemCode(error: unknown): string | undefined {
+/** The code of an error of the system, or of the parser of HTTP/1.1. */
+export function systemCode(error: unknown): string | undefined {
   if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
   return typeof error.code === "string" ? error.code : undefined;
 }

@@ -6,15 +6,19 @@ import { PluginHostError } from "../errors.js";
 import type { PluginRemote } from "../lifecycle/plugin-remote.js";
 import type { PluginAddress } from "../model/address.js";
 import { shown } from "../model/limits.js";
+import { type TargetAddress, targetAddress } from "../router/target-address.js";
 import { isHealthPath } from "./health-path.js";
+import { getHttp2Status } from "./http2-status.js";
 import { jsonTransport } from "./json-transport.js";
 import {
   type Ask,
   type Clients,
   clientsOver,
   explain,
+  hostHeaders,
   pluginCalls,
   type RemoteOptions,
+  systemCode,
   unreachable,
 } from "./plugin-calls.js";
 import { speaksHttp2Only } from "./speaks-http2-only.js";
@@ -23,7 +27,11 @@ import { speaksHttp2Only } from "./speaks-http2-only.js";
 const maxAnswerBytes = 4 * 1024 * 1024;
 
 /** An address that the host can dial. */
-export type Reachable = Exclude<PluginAddress, { kind: "external" | "link" }>;
+export type Reachable = Exclude<PluginAddress, { kind: "external" | "link" | "worker" }>;
+
+/** Whether the host can dial an address. */
+export const isReachable = (address: PluginAddress): address is Reachable =>
+  address.kind !== "external" && address.kind !== "link" && address.kind !== "worker";
 
 /**
  * Speaks to a plugin as the wire contract asks: Connect, JSON, HTTP/1.1, so that a plugin needs no more than an HTTP server
@@ -31,7 +39,8 @@ export type Reachable = Exclude<PluginAddress, { kind: "external" | "link" }>;
  */
 export function openPluginRemote(address: Reachable, options: RemoteOptions): PluginRemote {
   const base = address.kind === "http" ? address.url : "http://plugin.invalid";
-  const request = requestOptions(address, options.tls);
+  const tls = address.kind === "http" ? (address.tls ?? options.tls) : undefined;
+  const request = () => requestOptions(address, tls?.connection);
   const overHttp1 = () => clientsOver(jsonTransport({ baseUrl: base, request, readMaxBytes: maxAnswerBytes }));
   const overHttp2 = async () => {
     // Few plugins speak HTTP/2 alone.
@@ -43,23 +52,27 @@ export function openPluginRemote(address: Reachable, options: RemoteOptions): Pl
         useBinaryFormat: false,
         readMaxBytes: maxAnswerBytes,
         idleConnectionTimeoutMs: 1_000,
-        nodeOptions: sessionOptions(address, options.tls),
+        nodeOptions: sessionOptions(address, tls?.connection),
       }),
     );
   };
   let isHttp2 = needsHttp2(address);
   let http1: Clients | undefined;
-  let http2: Promise<Clients> | undefined;
+  let http2: { readonly clients: Promise<Clients>; readonly made: ConnectionOptions | undefined } | undefined;
   const clients = (): Clients | Promise<Clients> => {
-    if (isHttp2) http2 ??= overHttp2();
-    else http1 ??= overHttp1();
-    return http2 ?? (http1 as Clients);
+    if (!isHttp2) {
+      http1 ??= overHttp1();
+      return http1;
+    }
+    // Other certificates need other connections.
+    if (http2?.made !== tls?.connection || http2 === undefined) http2 = { clients: overHttp2(), made: tls?.connection };
+    return http2.clients;
   };
   const where = address.kind === "http" ? address.url : address.kind === "unix" ? `unix:${address.path}` : address.id;
   // Over TLS it is found out, once, which protocol to ask in; elsewhere HTTP/1.1 it is, unless the plugin says otherwise.
   let isAgreed = address.kind !== "http" || !address.url.startsWith("https:") || address.protocols !== undefined;
   const agree = async (signal: AbortSignal): Promise<void> => {
-    if (!isAgreed && (await speaksHttp2Only(address, options.tls ?? {}, signal))) isHttp2 = true;
+    if (!isAgreed && (await speaksHttp2Only(address, tls, signal))) isHttp2 = true;
     isAgreed = true;
   };
   const ask: Ask = async (what, signal, call) => {
@@ -73,7 +86,24 @@ export function openPluginRemote(address: Reachable, options: RemoteOptions): Pl
   return {
     ...pluginCalls(ask, options),
     connect: (signal) => connectOnly(address, where, signal),
-    getStatus: (path, signal) => getStatus(base, path, { ...request, signal }, where),
+    getStatus: async (path, signal) => {
+      if (!isHealthPath(path)) {
+        const message = `the metadata health_path must begin with "/" and be escaped, got ${shown(path)}`;
+        throw new PluginHostError("PLUGIN_PROTOCOL", message, { field: "metadata.health_path" });
+      }
+      try {
+        await agree(signal);
+        if (!isHttp2) return await getStatus(base, path, { ...request(), headers: hostHeaders(options), signal });
+      } catch (error) {
+        // What answers here is no HTTP/1.1.
+        if (!systemCode(error)?.startsWith("HPE_")) throw unreachable(error, `GET ${path}`, where);
+      }
+      try {
+        return await getHttp2Status(targetAddress(address, tls) as TargetAddress, path, signal);
+      } catch (error) {
+        throw unreachable(error, `GET ${path}`, where);
+      }
+    },
     close: () => {},
   };
 }
@@ -103,20 +133,14 @@ function requestOptions(address: Reachable, tls: ConnectionOptions = {}): http.R
   }
 }
 
-function getStatus(base: string, path: string, request: http.RequestOptions, where: string): Promise<number> {
-  if (!isHealthPath(path)) {
-    const message = `the metadata health_path must begin with "/" and be escaped, got ${shown(path)}`;
-    return Promise.reject(new PluginHostError("PLUGIN_PROTOCOL", message, { field: "metadata.health_path" }));
-  }
+function getStatus(base: string, path: string, request: http.RequestOptions): Promise<number> {
   return new Promise((resolve, reject) => {
     const onAnswer = (answer: http.IncomingMessage): void => {
       resolve(answer.statusCode ?? 0);
       // What it says beside the status is of no interest, however long it is.
       answer.destroy();
     };
-    (base.startsWith("https:") ? https : http)
-      .get(`${base}${path}`, request, onAnswer)
-      .on("error", (error) => reject(unreachable(error, `GET ${path}`, where)));
+    (base.startsWith("https:") ? https : http).get(`${base}${path}`, request, onAnswer).on("error", reject);
   });
 }
 

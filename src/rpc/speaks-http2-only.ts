@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
-import type { ConnectionOptions, TLSSocket } from "node:tls";
-import type { PluginAddress } from "../model/address.js";
+import type { TLSSocket } from "node:tls";
+import type { PluginAddress, ProviderTls } from "../model/address.js";
 import { dial } from "../router/dial.js";
 import { dialFailure } from "../router/dial-failure.js";
 import { type TargetAddress, targetAddress } from "../router/target-address.js";
@@ -11,7 +11,7 @@ import { type TargetAddress, targetAddress } from "../router/target-address.js";
  */
 export async function speaksHttp2Only(
   address: PluginAddress,
-  tls: ConnectionOptions,
+  tls: ProviderTls | undefined,
   signal: AbortSignal,
 ): Promise<boolean> {
   const target = targetAddress(address, tls) as TargetAddress;

@@ -55,6 +55,11 @@ if (way === "any" || way === "mounted") {
   const mounted = await openMounted({
     isHttp2,
     handler: platform.handler,
+    tls: tls && {
+      cert: tls.cert,
+      key: tls.key,
+      ...(tls.clientCa && { ca: tls.clientCa, requestCert: true, rejectUnauthorized: true }),
+    },
     change: way === "any" ? await anyRequest(platform.url) : undefined,
   });
   stops.push(mounted.close);

@@ -5,7 +5,7 @@
 // direct      the reference server alone: shows that the suite and its configuration are sound
 // router      the reference server as a plugin behind a host, exposed at `/`; callers in cleartext and over TLS
 // any         the same called at `/services/<type>/any/`, by a caller with a plugin's identity
-// mounted     the same behind servers of node:http and node:http2 that a host is mounted in
+// mounted     the same behind servers of node:http and node:http2 that a host is mounted in; in cleartext and over TLS
 // unix        the reference server behind a Unix socket
 // tls         callers and the reference server over TLS
 // sdk-server  the suite's service written in JavaScript on the plugin SDK's own Connect server
@@ -57,7 +57,7 @@ const modes = {
   direct: { features, cases: 1_990, server: () => [program("referenceserver")] },
   router: { features: withTls, cases: 3_820, server: routed("port") },
   any: { features, cases: 1_990, server: routed("any") },
-  mounted: { features, cases: 1_990, server: routed("mounted") },
+  mounted: { features: withTls, cases: 3_820, server: routed("mounted") },
   unix: { features, cases: 1_990, server: routed("unix") },
   tls: { features: withTls, excludeCases: [{ useTls: false }], cases: 1_830, server: routed("tls") },
   "sdk-server": {

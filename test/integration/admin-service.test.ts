@@ -81,6 +81,7 @@ describe("in Connect JSON, as the wire contract shows it", () => {
         startTime: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/),
         origin: "endpoint",
         traffic: { state: "passing" },
+        supervision: { state: "unsupervised" },
       },
     });
     expect(host.platform.plugins()).toHaveLength(1);
@@ -251,8 +252,8 @@ describe("in Connect JSON, as the wire contract shows it", () => {
     { procedure: "AddPlugin", body: { source: { module: {} } }, field: /^source\.module\.specifier/ },
     {
       procedure: "AddPlugin",
-      body: { source: { module: { specifier: "x", worker: true } } },
-      field: /^source\.module\.worker/,
+      body: { source: { module: { specifier: "/no/such/file.mjs", worker: true } }, declares: { selfId: "" } },
+      field: /^declares\.selfId/,
     },
     {
       procedure: "AddPlugin",
@@ -304,7 +305,7 @@ describe("who may", () => {
     { token: adminToken.slice(0, -1), why: "a shorter token" },
   ])("nothing with $why", async ({ token }) => {
     await using host = await open();
-    expect(procedures).toHaveLength(11);
+    expect(procedures).toHaveLength(12);
     for (const procedure of unary) {
       const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
       const response = await fetch(`${host.url}${service}/${procedure}`, {

@@ -554,6 +554,55 @@ describe("calls under a grant are calls like any other", () => {
     expect((await post("abc")).status).toBe(200);
     expect((await post("abcd")).status).toBe(413);
   });
+
+  test("a body that turns out to be too long is refused, whoever reads it and however it is sent", async () => {
+    const lateOffer: CapabilityOffer = {
+      type: "late",
+      version: "1.0.0",
+      // Answers before it reads.
+      fetch: (request) => new Response(request.body, { headers: { "x-a": "b" } }),
+    };
+    const calls: CallEvent[] = [];
+    await using host = await ContractHost.start({
+      capabilities: [mirrorOffer, echoOffer, lateOffer],
+      router: { maxBodyBytes: 1_000 },
+    });
+    host.platform.on("call", (call) => calls.push(call));
+    const warnings: unknown[] = [];
+    host.platform.on("warning", (warning) => warnings.push(warning));
+    const app = await host.join("app");
+    const stream = (bytes: number) =>
+      new ReadableStream({
+        start(controller) {
+          for (let left = bytes; left > 0; left -= 100) controller.enqueue(Buffer.alloc(100, "x"));
+          controller.close();
+        },
+      });
+    const mirror = await grantFor(app, "mirror");
+    const post = (grant: CapabilityGrant, bytes: number) =>
+      ask(grant.endpointUrl, grant.bearerToken, { method: "POST", body: stream(bytes), duplex: "half" } as RequestInit);
+    expect((await post(mirror, 1_000)).status).toBe(200);
+    expect(await (await post(mirror, 50_000)).json()).toMatchObject({ code: "resource_exhausted" });
+    // The caller's connection is still good, and so is the host.
+    expect((await post(mirror, 1_000)).status).toBe(200);
+    expect(calls.map(({ status, requestBytes }) => [status, requestBytes <= 1_000])).toEqual([
+      [200, true],
+      [413, false],
+      [200, true],
+    ]);
+    const echo = await grantFor(app, "echo");
+    for (const version of ["1.1", "2"] as const) {
+      const long = async function* () {
+        for (let i = 0; i < 50; i++) yield { text: "x".repeat(100) };
+      };
+      expect(await codeOf(echoAt(echo, version).clientStream(long()))).toBe(Code.ResourceExhausted);
+      expect(await say(echoAt(echo, version))).toBe("ok");
+    }
+    const late = await grantFor(app, "late");
+    expect(await (await post(late, 900)).text()).toHaveLength(900);
+    await expect(post(late, 200_000).then((answer) => answer.text())).rejects.toThrow();
+    expect(warnings).toEqual([]);
+  });
 });
 
 describe("an upgrade under a grant", () => {

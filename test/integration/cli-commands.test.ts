@@ -183,7 +183,10 @@ describe("for programs", () => {
       inFlight: 0,
       waiting: 0,
       traffic: { state: "passing", failures: 0, ejections: 0 },
+      supervision: { state: "running", attempt: 0, crashes: 0, lastError: "" },
+      importance: "required",
       origin: "module",
+      link: false,
     });
     const { runtimeId } = plugin;
     expect(await host.json("plugins")).toEqual({ plugins: [plugin] });

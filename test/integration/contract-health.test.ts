@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, onTestFinished, test } from "vitest";
 import { HealthService, ServingStatus } from "../../src/gen/connectplugin/health/v1/health_pb.js";
+import { ServiceRegistry } from "../../src/gen/connectplugin/v1/registry_pb.js";
 import { HealthCheckResponse_ServingStatus as GrpcStatus, Health } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { ContractHost, protocolNames } from "../support/contract-host.js";
 import { within } from "../support/http-server.js";
@@ -61,6 +62,41 @@ test("watching health tells the state and each change of it, also of a type that
   expect(await late()).toEqual([ServingStatus.SERVICE_UNKNOWN, GrpcStatus.SERVICE_UNKNOWN]);
   await logger.serve({ serviceType: "late" });
   expect(await late()).toEqual([ServingStatus.SERVING, GrpcStatus.SERVING]);
+});
+
+test("watches of health are limited like all watches: a plugin's are counted with its others, and those of others by address", async () => {
+  await using host = await ContractHost.start({ maxWatchesPerPlugin: 2 });
+  const member = await host.join("watcher");
+  const end = new AbortController();
+  onTestFinished(() => end.abort());
+  /** Opens a watch; what comes of it: its first state, or the code. */
+  const open = async (
+    headers: Record<string, string>,
+    service: typeof HealthService | typeof Health,
+    signal = end.signal,
+  ) => {
+    const watch = host.client(service as typeof HealthService, { headers }).watch({ service: "" }, { signal });
+    const first = within(5_000, "the first state", watch[Symbol.asyncIterator]().next());
+    return first.then(
+      ({ value }) => value?.status,
+      (error: unknown) => ConnectError.from(error).code,
+    );
+  };
+  const stop = new AbortController();
+  expect(await open({}, HealthService, stop.signal)).toBe(ServingStatus.SERVING);
+  expect(await open({}, Health)).toBe(GrpcStatus.SERVING);
+  expect(await open({}, Health)).toBe(Code.ResourceExhausted);
+  const own = member.headers as Record<string, string>;
+  expect(await open(own, HealthService)).toBe(ServingStatus.SERVING);
+  const registry = host.client(ServiceRegistry, { headers: own });
+  const services = registry.watchService({ serviceType: "logger" }, { signal: end.signal })[Symbol.asyncIterator]();
+  await within(5_000, "the first view", services.next());
+  expect(await open(own, HealthService)).toBe(Code.ResourceExhausted);
+  // Who closes one may open another. The host hears of it a little later.
+  stop.abort();
+  let last: unknown = Code.ResourceExhausted;
+  for (let tries = 0; tries < 50 && last === Code.ResourceExhausted; tries++) last = await open({}, HealthService);
+  expect(last).toBe(ServingStatus.SERVING);
 });
 
 test("watching the host's own health ends with not serving when the host stops", async () => {

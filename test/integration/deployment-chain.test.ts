@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import { appPlugin } from "../../examples/app/plugin.js";
 import { cachePlugin } from "../../examples/cache/plugin.js";
@@ -61,6 +62,20 @@ const launched: Deployment = {
   stop: removeIt,
 };
 
+/** The example's own module. It is asked what it needs when it runs, so that a set is ordered by what is declared. */
+function workerOf(plugin: DefinedPlugin): PluginSpec {
+  const { declares } = programOf(plugin);
+  const file = join(compiled, plugin.id.replace("-plugin", ""), "plugin.js");
+  return { worker: pathToFileURL(file), ...(declares !== undefined && { declares }) };
+}
+
+const inWorkers: Deployment = {
+  name: "in worker threads",
+  startAll: (host) => host.platform.addPlugins(everybody.map(workerOf)),
+  start: (host, plugin) => host.platform.addPlugin(workerOf(plugin)),
+  stop: removeIt,
+};
+
 async function serveManaged(plugin: DefinedPlugin): Promise<string> {
   const served = await servePlugin(plugin, { env: {} });
   onTestFinished(() => served.stop());
@@ -108,7 +123,7 @@ async function linesFromCache(host: ContractHost, count: number): Promise<string
   }
 }
 
-test.each([inProcess, launched, managed, selfRegistering()])(
+test.each([inProcess, inWorkers, launched, managed, selfRegistering()])(
   "$name, app calls cache, cache calls logger, and the cache degrades and recovers as the logger goes and returns",
   async (deployment) => {
     // Polls often, so that it soon shows that a program which has unregistered is gone.
@@ -145,7 +160,7 @@ test.each([inProcess, launched, managed, selfRegistering()])(
   },
 );
 
-test.each([inProcess, launched, managed])(
+test.each([inProcess, inWorkers, launched, managed])(
   "$name, startup order and impact follow the declared dependencies",
   async (deployment) => {
     await using host = await ContractHost.start();

@@ -190,8 +190,19 @@ test("modules too are visible in one revision, and their own late registration c
 
 test("what the host adds to a plugin that everybody sees already is not visible before the commit", async () => {
   await using host = await startHost();
-  // It registers another service by itself than the one that it declares.
-  await using plugin = await startFakePlugin({ id: "early" });
+  // It registers one of the two services that it declares by itself.
+  await using plugin = await startFakePlugin({
+    id: "early",
+    replies: {
+      GetPluginInfo: () => ({
+        selfId: "early",
+        provides: [
+          { type: "own", version: "1.0.0", path: "/own/" },
+          { type: "echo", version: "1.0.0", path: "/echo.v1.Echo/" },
+        ],
+      }),
+    },
+  });
   const own = host.callerAs(await host.handshake("early"));
   const metadata = { base_url: plugin.url };
   await own.registry.registerService({ serviceType: "own", version: "1.0.0", endpointPath: "/own/", metadata });

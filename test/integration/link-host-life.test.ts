@@ -46,12 +46,16 @@ test("a broken link makes calls in flight unavailable with a hint, and new ones 
   expect((await answer).end).toMatchObject({ code: 14, trailers: ["retry-after", "1"] });
   expect(await told).toMatchObject({ code: "unavailable", outcome: "provider-failed", status: 502 });
   const pinned = await near.call(`/services/echo/${far.identity.runtimeId}/Say`);
-  expect(pinned.end).toMatchObject({ code: 14, trailers: ["retry-after", "1"] });
+  const notSent = ["x-plugin-not-sent", near.identity.runtimeId];
+  expect(pinned.end).toMatchObject({ code: 14, trailers: ["retry-after", "1", ...notSent] });
   expect(pinned.end?.message).toMatch(/link/);
   const { status, text } = await host.post("/services/echo/any/Say", {}, near.identity);
   expect([status, JSON.parse(text)]).toMatchObject([503, { code: "unavailable" }]);
   await host.until(() => healthOf(host, far) === "unhealthy");
+  const hasLink = () => host.platform.plugin(far.identity.runtimeId).link;
+  expect(hasLink()).toBe(false);
   await using again = await linkPlugin(host.url, far.identity);
+  expect(hasLink()).toBe(true);
   // What it had registered is still there: it has only been away.
   await host.until(() => healthOf(host, again) === "healthy");
   expect(await near.call("/services/echo/any/Say")).toMatchObject({ messages: ["hi"], end: { code: 0 } });

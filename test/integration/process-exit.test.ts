@@ -14,7 +14,8 @@ test("a program that is killed is out of discovery within 250 ms, and its caller
   expect(platform.plugin(plugin.runtimeId)).toMatchObject({
     health: "unhealthy",
     healthCause: "exit",
-    reason: "its process was ended by SIGKILL",
+    reason: expect.stringMatching(/^its process was ended by SIGKILL; it is started again at /),
+    supervision: { kind: "restarting", attempt: 1 },
   });
 });
 

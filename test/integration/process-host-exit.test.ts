@@ -1,33 +1,21 @@
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { pathToFileURL } from "node:url";
 import { beforeAll, expect, onTestFinished, test } from "vitest";
 import type { ProcessSource } from "../../src/index.js";
+import { type CompiledLibrary, compileLibrary } from "../support/compiled-library.js";
 import { hostProgram, membersOf, probe, scriptedProbe, untilGroupsEnd } from "../support/process-plugins.js";
 
 const root = join(import.meta.dirname, "../..");
-const cache = join(root, ".cache/process-tests");
 const goPlugin = join(process.env.TOOL_CACHE ?? join(root, ".cache"), "polyglot/bin/library-plugin");
 
+let library: CompiledLibrary;
+
 beforeAll(() => {
-  // The host has to be a process of its own, so it runs what is compiled. Inside the checkout, where its dependencies are.
-  const typescript = dirname(createRequire(import.meta.url).resolve("typescript/package.json"));
-  const flags = [
-    "--noCheck",
-    "--declaration",
-    "false",
-    "--declarationMap",
-    "false",
-    "--sourceMap",
-    "false",
-    "--outDir",
-    cache,
-  ];
-  execFileSync(process.execPath, [join(typescript, "bin/tsc"), "-p", join(root, "tsconfig.build.json"), ...flags]);
+  // The host has to be a process of its own, so it runs what is compiled.
+  library = compileLibrary("process-tests");
 }, 60_000);
 
 interface RunningHost {
@@ -37,10 +25,10 @@ interface RunningHost {
 }
 
 async function startHost(plugins: readonly ProcessSource[]): Promise<RunningHost> {
-  const args = [hostProgram, pathToFileURL(join(cache, "index.js")).href, JSON.stringify(plugins)];
+  const args = [hostProgram, library.host, JSON.stringify(plugins)];
   const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   onTestFinished(() => void child.kill("SIGKILL"));
-  for await (const line of createInterface({ input: child.stdout })) return { child, groups: JSON.parse(line) };
+  for await (const line of createInterface({ input: child.stdout })) return { child, groups: JSON.parse(line).pids };
   throw new Error("the host ended before its plugins ran");
 }
 

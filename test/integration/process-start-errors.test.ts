@@ -22,7 +22,7 @@ async function file(name: string, content: string | Buffer, mode = 0o755): Promi
 /** The error with which adding fails; nothing may be left then. */
 async function failure(platform: Platform, spec: PluginSpec): Promise<PluginHostError> {
   const pids = new Set<number>();
-  platform.on("output", ({ pid }) => pids.add(pid));
+  platform.on("output", ({ pid }) => pid !== undefined && pids.add(pid));
   const error = await platform.addPlugin(spec).then(
     () => undefined,
     (thrown: unknown) => thrown,
@@ -72,16 +72,16 @@ test("a program that exits at once: PLUGIN_EXITED with exit code and last lines 
   expect(error.message).toContain("cannot open the database");
 });
 
-test("a program that is killed by a signal: PLUGIN_EXITED with the signal", async () => {
+test("a program that is killed by a signal: PLUGIN_CRASHED with the signal", async () => {
   const platform = await startPlatform();
   const error = await failure(platform, { command: await file("killed.sh", "#!/bin/sh\nkill -SEGV $$\n") });
-  expect(error).toMatchObject({ code: "PLUGIN_EXITED", details: { exitCode: undefined, signal: "SIGSEGV" } });
+  expect(error).toMatchObject({ code: "PLUGIN_CRASHED", details: { exitCode: undefined, signal: "SIGSEGV" } });
 });
 
-test("a program that hangs: STEP_TIMEOUT with what it wrote and where it should listen", async () => {
+test("a program that hangs: PLUGIN_NOT_LISTENING with what it wrote and where it should listen", async () => {
   const platform = await startPlatform();
   const error = await failure(platform, { ...probe(["--hang"]), limits: { describeMs: 800 } });
-  expect(error).toMatchObject({ code: "STEP_TIMEOUT", step: "describe" });
+  expect(error).toMatchObject({ code: "PLUGIN_NOT_LISTENING", step: "describe" });
   expect(error.details.output).toEqual(["waiting for something that never comes"]);
   expect(error.message).toMatch(/must listen on http:\/\/127\.0\.0\.1:\d+ \(PORT and HOSTNAME\)/);
 });

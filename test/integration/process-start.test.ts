@@ -27,6 +27,7 @@ test("a program gets the variables of the wire contract and those of its spec, a
     COLOUR: "green",
     PORT: new URL(plugin.endpointUrl ?? "").port,
     HOSTNAME: "127.0.0.1",
+    HOST_FEATURES: expect.stringMatching(/^[\w-]+(,[\w-]+)*$/),
     HOST_URL: expect.stringMatching(new RegExp(`^${platform.url}/_launch/[\\w-]{43}$`)),
   });
   expect(cwd).toBe("/");

@@ -29,6 +29,8 @@ const dropped: readonly (readonly [why: string, request: RawRequest])[] = [
   ["a space in a name", field("x a", "b")],
   ["an empty name", field("", "b")],
   ["a name that is not ASCII", field("x-\xe9", "b")],
+  ["a space in front of a value", field("x-a", " b")],
+  ["a tab behind a value", field("x-a", "b\t")],
   ["CR LF in a trailer", { fields: head({}), body: "abc", trailers: [["x-a", `b${smuggled}`]] }],
 ];
 

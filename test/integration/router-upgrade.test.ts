@@ -61,6 +61,27 @@ test("a WebSocket goes through with the caller's identity, its path byte for byt
   expect(await host.event()).toMatchObject({ status: 101, outcome: "completed", method: "/base/ws/a%2Db" });
 });
 
+test("a WebSocket for any provider goes to one that can take it, not to one that is reached over a link alone", async () => {
+  await using echo = await startEchoSockets();
+  await using host = await startRouter();
+  const linked = { runtimeId: "linked-1", address: { kind: "link", isOpen: true } } as const;
+  host.view.add(pluginRecord(linked));
+  const refusal = async (id: string) => {
+    const socket = new WebSocket(`${host.url}/services/logger/${id}/x`);
+    socket.on("error", () => {});
+    const [, answer] = await within(2_000, "the refusal", once(socket, "unexpected-response"));
+    return (answer as http.IncomingMessage).statusCode;
+  };
+  expect([await refusal("any"), await refusal("linked-1")]).toEqual([501, 501]);
+  host.view.add(pluginRecord({ runtimeId: "other-1", address: echo.address }));
+  for (let i = 0; i < 3; i++) {
+    const socket = new WebSocket(`${host.url}/services/logger/any/x`);
+    await within(2_000, "the opening", once(socket, "open"));
+    socket.terminate();
+  }
+  expect(await refusal("linked-1")).toBe(501);
+});
+
 test("a WebSocket ends at both sides when its caller, its provider or the host ends it", async () => {
   await using echo = await startEchoSockets();
   await using host = await startRouter();

@@ -62,6 +62,8 @@ describe("the packed package", () => {
         "dist/index.d.ts",
         "dist/plugin/index.js",
         "dist/plugin/index.d.ts",
+        "dist/testing/index.js",
+        "dist/testing/index.d.ts",
         "proto/connectplugin/v1/handshake.proto",
       ]),
     );
@@ -78,6 +80,12 @@ describe("the packed package", () => {
 
   test("runs in a plain JavaScript program", async () => {
     expect(await run(join(folder, "javascript"), process.execPath, "main.mjs")).toBe("hello world\nPLUGIN_NOT_FOUND\n");
+  });
+
+  test("brings a test kit that plain JavaScript uses with Node's own test runner", async () => {
+    const report = await run(join(folder, "javascript"), process.execPath, "--test", "greeter-test.mjs");
+    expect(report).toMatch(/^# pass 1$/m);
+    expect(report).toMatch(/^# fail 0$/m);
   });
 
   test.each([
@@ -103,10 +111,11 @@ describe("the packed package", () => {
         outDir: moduleResolution,
       };
       const file = `tsconfig.${moduleResolution}.json`;
-      await writeFile(join(project, file), JSON.stringify({ compilerOptions, files: ["main.ts"] }));
+      await writeFile(join(project, file), JSON.stringify({ compilerOptions, files: ["main.ts", "logger-test.ts"] }));
       await run(project, tool("tsc"), "-p", file);
       await cp(join(project, "gen"), join(project, moduleResolution, "gen"), { recursive: true });
       expect(await run(project, process.execPath, join(moduleResolution, "main.js"))).toBe("true 1 PLUGIN_NOT_FOUND\n");
+      await run(project, process.execPath, "--test", join(moduleResolution, "logger-test.js"));
     },
   );
 

@@ -104,16 +104,30 @@ describe("managed plugins", () => {
     const caller = await joinAsCaller(url);
 
     expect(go.output()).toContain(`identity ${added.runtimeId}, token `);
-    expect(await caller.say("python-echo", "sdk-echo>go-echo>hello")).toEqual({
+    expect(await caller.say("python-echo", "go-echo>hello")).toEqual({
       status: 200,
       text: "hello",
-      provider: "python>sdk>go",
+      provider: "python>go",
     });
     expect(await caller.say("sdk-echo", "python-echo>go-echo>hello")).toEqual({
       status: 200,
       text: "hello",
       provider: "sdk>python>go",
     });
+  });
+
+  test("are held to what they say that they require, and told what is missing", async () => {
+    const { platform, url } = await startHost();
+    const go = await startGoLibraryPlugin({ selfId: "go" });
+    const python = await startPythonPlugin({ selfId: "python", dependsOn: "go-echo" });
+    for (const plugin of [go, python]) await platform.addPlugin({ endpoint: plugin.url });
+    const caller = await joinAsCaller(url);
+
+    expect(await caller.say("python-echo", "python-echo>hello")).toMatchObject({
+      code: "permission_denied",
+      message: expect.stringMatching(/^python-\w+ does not declare that it requires "python-echo"; add /),
+    });
+    expect(await caller.say("python-echo", "go-echo>hello")).toMatchObject({ provider: "python>go" });
   });
 
   test("of the Go library answer for themselves only, and their errors reach the caller as they are", async () => {

@@ -1,7 +1,8 @@
 import http from "node:http";
-import type { DescService } from "@bufbuild/protobuf";
+import type { DescService, MessageInitShape } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import type { DeclarationSchema } from "../../src/gen/connectplugin/v1/common_pb.js";
 import { HandshakeService } from "../../src/gen/connectplugin/v1/handshake_pb.js";
 import { PluginLifecycle } from "../../src/gen/connectplugin/v1/lifecycle_pb.js";
 import { ServiceRegistry } from "../../src/gen/connectplugin/v1/registry_pb.js";
@@ -38,7 +39,12 @@ export interface TestHost extends AsyncDisposable {
   /** Resolves when the condition holds, looked at now and after each event. */
   until(condition: () => boolean): Promise<void>;
   /** Shakes hands over the wire, as a program that plays a plugin. */
-  handshake(selfId: string, baseUrl?: string, previous?: Identity): Promise<Identity>;
+  handshake(
+    selfId: string,
+    baseUrl?: string,
+    previous?: Identity,
+    declaration?: MessageInitShape<typeof DeclarationSchema>,
+  ): Promise<Identity>;
   /** A caller with an identity of its own. */
   caller(selfId?: string): Promise<Caller>;
   /** A caller with this identity. */
@@ -127,16 +133,18 @@ export async function startHost(options: PlatformOptions = {}): Promise<TestHost
           "plugin-added",
           "plugin-removed",
           "plugin-replaced",
+          "supervision",
         ] as const;
         const offs = names.map((name) => platform.on(name, check));
         check();
       }),
-    async handshake(selfId, baseUrl = "", previous) {
+    async handshake(selfId, baseUrl = "", previous, declaration) {
       const answer = await clientOf(HandshakeService, "", previous).handshake({
         ...hello,
         selfId,
         selfVersion: "1.0.0",
         baseUrl,
+        ...(declaration && { declaration }),
       });
       return { runtimeId: answer.runtimeId, token: answer.runtimeToken };
     },

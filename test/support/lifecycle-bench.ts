@@ -15,7 +15,7 @@ import type { PlatformEvents } from "../../src/model/platform-events.js";
 import { Catalog } from "../../src/registry/catalog.js";
 import { manualClock } from "./manual-clock.js";
 
-const benchLimits: StepLimits = Object.freeze({
+export const benchLimits: StepLimits = Object.freeze({
   describeMs: 1_000,
   connectGraceMs: 100,
   identifyMs: 1_000,
@@ -55,6 +55,7 @@ export function lifecycleBench(remote: () => PluginRemote = remoteOf) {
   projectGraph(catalog, graph);
   const identities = new IdentityStore({ clock, tokenTtlMs: 1e9, tokenOverlapMs: 1e6, maxIdentities: 100 });
   const events: { readonly name: keyof PlatformEvents; readonly event: unknown }[] = [];
+  const waiting = new Set<() => void>();
   const health = {
     clock,
     intervalMs: 1_000,
@@ -75,7 +76,13 @@ export function lifecycleBench(remote: () => PluginRemote = remoteOf) {
       impact: (id) => graph.impact(id),
       cycleWith: (node) => graph.cycleWith([node])?.names,
       missingAfterReplace: (id, provides) => graph.missingAfterReplace(id, provides),
-      problemWith: (dependency) => (graph.unmet([dependency]).length === 0 ? undefined : "nobody provides it"),
+      problemWith: (dependency, except) => {
+        if (graph.unmet([dependency]).length > 0) return "nobody provides it";
+        const isUp = catalog.providersOf(dependency.type).some(({ plugin: { runtimeId, health } }) => {
+          return runtimeId !== except && health.state !== "unhealthy";
+        });
+        return isUp ? undefined : "nobody who provides it is healthy";
+      },
     },
     openRemote: () => remote(),
     remoteOverLink: () => undefined,
@@ -83,11 +90,26 @@ export function lifecycleBench(remote: () => PluginRemote = remoteOf) {
     hostUrlFor: () => "http://host",
     closeConnections: () => {},
     inFlightChanged: () => {},
-    emit: (name, event) => events.push({ name, event }),
+    emit: (name, event) => {
+      events.push({ name, event });
+      for (const check of [...waiting]) check();
+    },
   };
-  const directory = new PluginDirectory({ ports, aliasLifeMs: 10_000, maxRegistrationsPerPlugin: 10 });
-  const selfRegistration = new SelfRegistration({ ports, directory, baseUrlRefusal: () => undefined });
-  const lifecycle = new Lifecycle({ ports, directory, selfRegistration });
+  const directory = new PluginDirectory({
+    ports,
+    aliasLifeMs: 10_000,
+    maxRegistrationsPerPlugin: 10,
+    permissions: "declared",
+  });
+  const selfRegistration = new SelfRegistration({
+    ports,
+    directory,
+    permissions: "declared",
+    baseUrlRefusal: () => undefined,
+  });
+  // Half of chance, so that a back-off of 1,000 ms takes 750.
+  const lifecycle = new Lifecycle({ ports, directory, selfRegistration }, () => 0.5);
+  catalog.subscribe(({ touchedTypes }) => lifecycle.typesChanged(touchedTypes));
   return {
     clock,
     catalog,
@@ -98,6 +120,17 @@ export function lifecycleBench(remote: () => PluginRemote = remoteOf) {
     directory,
     selfRegistration,
     lifecycle,
+    /** Resolves when the condition holds, looked at now and after each event. */
+    until: (condition: () => boolean): Promise<void> =>
+      new Promise((resolve) => {
+        const check = (): void => {
+          if (!condition()) return;
+          waiting.delete(check);
+          resolve();
+        };
+        waiting.add(check);
+        check();
+      }),
     add: (url: string) =>
       lifecycle.add(
         { launcher: endpointLauncher(parseBaseUrl("endpoint", url)), declares: undefined, limits: benchLimits },

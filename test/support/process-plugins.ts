@@ -1,7 +1,11 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { onTestFinished } from "vitest";
-import { Platform, type PlatformOptions } from "../../src/index.js";
+import { Platform, type PlatformOptions, type ProcessSource } from "../../src/index.js";
 import { groupMembers } from "../../src/launch/process-group.js";
+import type { CompiledLibrary } from "./compiled-library.js";
 
 const folder = join(import.meta.dirname, "process-plugins");
 
@@ -59,3 +63,62 @@ export async function untilGroupsEnd(groups: readonly number[], limitMs: number)
 /** Processes of the groups that are alive, the guards included. */
 export const membersOf = async (groups: readonly number[]): Promise<number[]> =>
   (await Promise.all(groups.map(groupMembers))).flat();
+
+/** A plugin made with the SDK, as a command. */
+export const sdkProgram = (
+  library: CompiledLibrary,
+  options: object = {},
+  env: Readonly<Record<string, string>> = {},
+) => ({
+  command: process.execPath,
+  args: [join(folder, "sdk.mjs")],
+  env: { LIBRARY: library.plugin, OPTIONS: JSON.stringify(options), ...env },
+});
+
+/** What a plugin made with the SDK says of itself and of the call. */
+export interface SdkProbed {
+  readonly pid: number;
+  readonly runtimeId: string;
+  /** Where it listens; empty if it does not. */
+  readonly url: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** A host in a process of its own, which can be killed. */
+export interface HostProcess {
+  readonly child: ChildProcess;
+  readonly pids: readonly number[];
+  readonly ids: readonly string[];
+  readonly url: string;
+}
+
+/** Starts a host in a process of its own. Its plugins are killed with the test, whatever becomes of it. */
+export async function startHostProcess(
+  library: CompiledLibrary,
+  plugins: readonly ProcessSource[],
+  options: PlatformOptions = {},
+): Promise<HostProcess> {
+  const args = [hostProgram, library.host, JSON.stringify(plugins), JSON.stringify(options)];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  for await (const line of createInterface({ input: child.stdout })) {
+    const told: Omit<HostProcess, "child"> = JSON.parse(line);
+    onTestFinished(() => {
+      for (const pid of told.pids) {
+        try {
+          process.kill(-pid, "SIGKILL");
+        } catch {
+          // It has ended.
+        }
+      }
+    });
+    return { child, ...told };
+  }
+  throw new Error("the host ended before its plugins ran");
+}
+
+/** Kills a host as nobody can prevent. */
+export async function killHost({ child }: HostProcess): Promise<void> {
+  child.kill("SIGKILL");
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+}

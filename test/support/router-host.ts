@@ -53,6 +53,7 @@ export class FakeView implements RouterView, TrafficObserver {
   readonly failures: string[] = [];
   readonly dependencies: string[] = [];
   forbidden: string | undefined;
+  missing: string | undefined;
   waitMs = 0;
 
   add(plugin: PluginRecord, ...registrations: Registration[]): FakeProvider {
@@ -79,6 +80,10 @@ export class FakeView implements RouterView, TrafficObserver {
       return { kind: "not-found", message: `no provider of ${type}` };
     }
     return { kind: "unavailable", message: `every provider of ${type} is bad`, retryAfterMs: 3_000 };
+  }
+
+  undeclared(): string | undefined {
+    return this.missing;
   }
 
   refusal(): string | undefined {

@@ -18,6 +18,13 @@ const context: SourceContext = {
     hostUrlFor: () => "http://127.0.0.1:4000",
     environment: {},
   },
+  workers: {
+    clock: systemClock,
+    environment: {},
+    openLink: () => {
+      throw new Error("nothing is started here");
+    },
+  },
 };
 
 const endpoint = "http://127.0.0.1:4001";

@@ -18,6 +18,7 @@ const groups: Record<string, object> = {
   grants: resolved.grants,
   router: resolveRouterOptions(),
   server: resolveServerLimits(),
+  supervision: { ...resolved.supervision.restart, random: resolved.supervision.random },
   link: { maxLinks: resolved.link?.maxLinks, ...resolved.link?.limits },
 };
 const real = new Map<string, unknown>([

@@ -100,7 +100,7 @@ export class ProgramCheck {
       return hasJoined;
     }
     if (!alone.isListening) await this.#checkSockets(program);
-    const http = new PluginHttp(program.url, timeoutMs);
+    const http = new PluginHttp(program.url, timeoutMs, () => host.hostSecret);
     let subject: Subject | undefined = { http, report, probe: undefined, info: alone.info };
     if (!alone.isListening || (alone.info === undefined && !report.hasFailed("W-1.2"))) {
       subject = await meet(http, report, host.registrations.length > 0);

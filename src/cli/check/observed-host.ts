@@ -3,7 +3,9 @@ import { createServer as createHttp1Server, type IncomingMessage, type ServerRes
 import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { setTimeout as after } from "node:timers/promises";
-import { Platform, type Registration } from "../../index.js";
+import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
+import { HandshakeResponseSchema } from "../../gen/connectplugin/v1/handshake_pb.js";
+import { Platform, type PlatformOptions, type Registration } from "../../index.js";
 
 /** One call that the plugin made to its host. */
 export interface ObservedCall {
@@ -27,6 +29,8 @@ export class ObservedHost {
   readonly platform: Platform;
   /** Every call so far, in order. */
   readonly calls: ObservedCall[] = [];
+  /** Connections that were to become links, or went to a plugin's own WebSocket. What is said on links is not looked into. */
+  upgrades = 0;
   /** Every registration that was accepted since `recordRegistrations`, in order. */
   readonly registrations: Registration[] = [];
   /** Where the host is. */
@@ -39,17 +43,23 @@ export class ObservedHost {
   readonly #changes = new EventEmitter();
   readonly #sockets = new Set<Socket>();
 
-  private constructor(server: Server, url: string) {
+  private constructor(server: Server, url: string, options: PlatformOptions) {
     this.#server = server;
     this.url = url;
     this.pluginUrl = `${url}${prefix}`;
     const joinToken = prefix.slice("/_join/".length);
-    this.platform = new Platform({ publicUrl: url, joinToken, limits: { connectGraceMs: 1_000 } });
+    // What a plugin does beyond its declaration is for the check to see, not for the host to refuse.
+    const own = { publicUrl: url, joinToken, permissions: "off" } as const;
+    this.platform = new Platform({ limits: { connectGraceMs: 1_000 }, ...options, ...own });
     const serve = (req: IncomingMessage | Http2ServerRequest, res: ServerResponse | Http2ServerResponse): void => {
       this.#observe(req, res);
       this.platform.handler(req, res);
     };
-    const http1 = createHttp1Server({ requestTimeout: 0 }, serve).on("upgrade", this.platform.upgradeHandler);
+    const { upgradeHandler } = this.platform;
+    const http1 = createHttp1Server({ requestTimeout: 0 }, serve).on("upgrade", (req, socket, head) => {
+      this.upgrades++;
+      upgradeHandler(req, socket, head);
+    });
     const http2 = createHttp2Server(serve);
     server.on("connection", (socket) => {
       this.#sockets.add(socket);
@@ -63,12 +73,19 @@ export class ObservedHost {
     });
   }
 
-  static async open(): Promise<ObservedHost> {
+  /** `options` of its platform, but for the URL and the join token. */
+  static async open(options: PlatformOptions = {}): Promise<ObservedHost> {
     const server = createServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const address = server.address();
     if (typeof address !== "object" || address === null) throw new Error("a TCP server has no port");
-    return new ObservedHost(server, `http://127.0.0.1:${address.port}`);
+    return new ObservedHost(server, `http://127.0.0.1:${address.port}`, options);
+  }
+
+  /** By what the plugin knows this host, as the last handshake answered it; undefined if it did not ask for that. */
+  get hostSecret(): string | undefined {
+    const answers = this.calls.filter(({ procedure }) => procedure === "HandshakeService/Handshake");
+    return hostSecretIn(answers.at(-1)?.answer ?? "");
   }
 
   /** From now on registrations are the plugin's. */
@@ -135,7 +152,8 @@ export class ObservedHost {
     const path = rawPath.startsWith(prefix) ? rawPath.slice(prefix.length) : rawPath;
     const call: ObservedCall = {
       rawPath,
-      procedure: path.replace(/^\/+connectplugin\.v1\./, ""),
+      // A program that the host starts is known by what stands in front.
+      procedure: path.replace(/^(\/_launch\/[^/]+)?\/+connectplugin\.v1\./, ""),
       hasIdentity: req.headers["x-plugin-runtime-id"] !== undefined && req.headers.authorization !== undefined,
       status: undefined,
       answer: "",
@@ -161,16 +179,29 @@ export const identityHeaders = (identity: {
   authorization: `Bearer ${identity.runtimeToken}`,
 });
 
+/** The host's secret in the answer to a handshake, in JSON or binary. */
+function hostSecretIn(answer: string): string | undefined {
+  const bytes = Buffer.from(answer, "latin1");
+  try {
+    const read = answer.startsWith("{")
+      ? fromJsonString(HandshakeResponseSchema, bytes.toString("utf8"), { ignoreUnknownFields: true })
+      : fromBinary(HandshakeResponseSchema, bytes);
+    return read.hostSecret || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Remembers the beginning of what is written to `res`. */
 function keepAnswer(res: ServerResponse, call: ObservedCall): void {
   for (const name of ["write", "end"] as const) {
     const write = res[name].bind(res) as (...args: unknown[]) => unknown;
     const observed = (...args: unknown[]): unknown => {
-      const [chunk] = args;
+      const [chunk, encoding] = args;
       if (call.answer.length < maxAnswerChars && (typeof chunk === "string" || chunk instanceof Uint8Array)) {
-        call.answer += Buffer.from(chunk as Uint8Array)
-          .toString("latin1")
-          .slice(0, maxAnswerChars);
+        const coding = typeof encoding === "string" ? (encoding as BufferEncoding) : "utf8";
+        const bytes = typeof chunk === "string" ? Buffer.from(chunk, coding) : Buffer.from(chunk);
+        call.answer += bytes.toString("latin1").slice(0, maxAnswerChars);
       }
       return write(...args);
     };

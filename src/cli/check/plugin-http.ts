@@ -66,20 +66,29 @@ export class PluginHttp {
   readonly url: string;
   /** Limit of one request. */
   readonly timeoutMs: number;
+  readonly #hostSecret: () => string | undefined;
 
-  constructor(url: string, timeoutMs: number) {
+  /** @param hostSecret by what the plugin knows its host now, if it checks that (W-3.11) */
+  constructor(url: string, timeoutMs: number, hostSecret: () => string | undefined = () => undefined) {
     this.url = url;
     this.timeoutMs = timeoutMs;
+    this.#hostSecret = hostSecret;
   }
 
   send(request: ProbeRequest): Promise<ProbeAnswer> {
     const { path, method = "POST", headers = {}, body = "", chunked = false, agent } = request;
     const bytes = Buffer.from(body);
+    const secret = this.#hostSecret();
+    const own = secret === undefined ? {} : { "x-plugin-host-secret": secret };
     return new Promise((resolve, reject) => {
       const call = (this.url.startsWith("https:") ? https : http).request(`${this.url}${path}`, {
         method,
         agent: agent ?? false,
-        headers: { ...headers, ...(chunked ? { "transfer-encoding": "chunked" } : { "content-length": bytes.length }) },
+        headers: {
+          ...own,
+          ...headers,
+          ...(chunked ? { "transfer-encoding": "chunked" } : { "content-length": bytes.length }),
+        },
       });
       let kind: NoAnswer["kind"] = "none";
       const fail = (why: string): void => {

@@ -27,7 +27,7 @@ export const addCommand = (context: CliContext): Command =>
       withSource(
         new Command("add")
           .description("add a plugin: a program that runs already, a module, or a program to start")
-          .usage("[options] <url>  |  --module <specifier>  |  -- <command> [arguments…]")
+          .usage("[options] <url>  |  --module <specifier>  |  --worker <specifier>  |  -- <command> [arguments…]")
           .argument("[url]", "where the program listens: http://host:port or unix:/path")
           .option("--timeout <duration>", "limit of the whole operation, such as 30s", durationOption)
           .option("--quiet", "print the runtime id only"),

@@ -16,7 +16,7 @@ const columns = (now: number, style: Style): Column<Plugin>[] => [
   { title: "VERSION", cell: ({ selfVersion }) => selfVersion || "-" },
   { title: "HEALTH", cell: ({ health }) => health, paint: (text) => colouredState(text, style) },
   // Nearly always all of them serve.
-  { title: "STATE", cell: ({ state }) => (state === "serving" ? "" : state), optional: true },
+  { title: "STATE", cell: (plugin) => stateText(plugin, now), optional: true },
   { title: "ORIGIN", cell: ({ origin }) => origin },
   { title: "PID", cell: ({ pid }) => (pid === undefined ? "" : String(pid)), alignRight: true, optional: true },
   { title: "CALLS", cell: ({ inFlight }) => String(inFlight), alignRight: true },
@@ -24,10 +24,39 @@ const columns = (now: number, style: Style): Column<Plugin>[] => [
   // Nearly all pass; what is wrong with the others stands among the reasons.
   { title: "TRAFFIC", cell: ({ traffic }) => trafficText(traffic, now), optional: true },
   { title: "UP", cell: ({ startTime }) => (startTime === undefined ? "-" : spanText(now - timestampMs(startTime))) },
+  // What it was seen to use although it did not declare it.
+  { title: "UNDECLARED", cell: ({ requires }) => observedText(requires), optional: true },
   { title: "PROVIDES", cell: ({ provides }) => provides.map(({ type }) => type).join(",") || "-" },
-  { title: "ADDRESS", cell: ({ endpointUrl }) => endpointUrl, optional: true },
+  {
+    title: "ADDRESS",
+    cell: ({ endpointUrl, link }) => [endpointUrl, link ? "link" : ""].filter((text) => text !== "").join(" + "),
+    optional: true,
+  },
   { title: "REASON", cell: ({ reason }) => reason, optional: true },
 ];
+
+/** Where it is in its life; while it is down, what becomes of it. Empty if it serves. */
+function stateText({ state, supervision }: Plugin, now: number): string {
+  if (state !== "serving" || supervision === undefined) return state === "serving" ? "" : state;
+  switch (supervision.state) {
+    case "":
+    case "unsupervised":
+    case "running":
+      return "";
+    case "restarting": {
+      const waitMs = supervision.nextAt === undefined ? 0 : timestampMs(supervision.nextAt) - now;
+      return `restarting in ${spanText(Math.max(0, waitMs))}`;
+    }
+    default:
+      return supervision.state;
+  }
+}
+
+const observedText = (requires: Plugin["requires"]): string =>
+  requires
+    .filter(({ observed }) => observed)
+    .map(({ type }) => type)
+    .join(",");
 
 function trafficText(traffic: PluginTraffic | undefined, now: number): string {
   if (traffic === undefined || traffic.state === "passing") return "";

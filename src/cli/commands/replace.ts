@@ -28,7 +28,9 @@ export const replaceCommand = (context: CliContext): Command =>
       withSource(
         new Command("replace")
           .description("put a new plugin in the place of a running one without a failed call")
-          .usage("[options] <id> <url>  |  <id> --module <specifier>  |  <id> -- <command> [arguments…]")
+          .usage(
+            "[options] <id> <url>  |  <id> --module <specifier>  |  <id> --worker <specifier>  |  <id> -- <command> [arguments…]",
+          )
           .argument("<id>", "the plugin to replace: its runtime id, a beginning of it, or its self id")
           .argument("[url]", "where the new program listens: http://host:port or unix:/path")
           .option("--timeout <duration>", "limit of everything up to the switch, such as 30s", durationOption)

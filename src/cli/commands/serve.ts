@@ -14,6 +14,10 @@ export const serveCommand = (context: CliContext): Command =>
       `turns the admin service on; better in the environment [${hostVariables.adminToken}]`,
     )
     .option("--admin-socket <path>", "a Unix socket for the admin service, which needs no token there")
+    .option(
+      "--admin-listen <host:port>",
+      "a port of its own for the admin service, with the host's certificate if it has one",
+    )
     .option("--join-token <token>", `admits plugins that register by themselves [${hostVariables.joinToken}]`)
     .option(
       "--tls-cert <file>",

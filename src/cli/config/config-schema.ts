@@ -1,7 +1,11 @@
 import { z } from "zod";
 import { listenForm, parseListen } from "../listen-address.js";
+import { ingressSchema } from "./ingress-schema.js";
+import { linkSchema } from "./link-schema.js";
 import { routerSchema, serverSchema } from "./router-schema.js";
-import { tlsSchema } from "./tls-schema.js";
+import { importanceSchema, restartSchema, supervisionSchema } from "./supervision-schema.js";
+import { tlsSchema, upstreamTlsSchema } from "./tls-schema.js";
+import { workerLimitsSchema } from "./worker-schema.js";
 
 const text = z.string().min(1);
 const whole = (min: number) => z.int().min(min);
@@ -28,6 +32,10 @@ const declaration = z
           type: text.describe("Service type"),
           minVersion: text.exactOptional().describe("Lowest version, or an npm range; any if left out"),
           required: z.boolean().exactOptional().describe("Whether the plugin cannot work without it; true if left out"),
+          methods: z
+            .array(text)
+            .exactOptional()
+            .describe("The methods that it calls: Method, pkg.Service/Method, or a path; all if left out"),
         }),
       )
       .exactOptional()
@@ -36,17 +44,20 @@ const declaration = z
   })
   .describe("What the plugin is: orders the start, is checked, and stands in for a plugin that cannot say it");
 
-const sources = ["endpoint", "command", "module"] as const;
+const sources = ["endpoint", "command", "module", "worker"] as const;
 
 const plugin = z
   .strictObject({
     endpoint: text.exactOptional().describe("A program that runs already: http://host:port or unix:/path"),
+    tls: upstreamTlsSchema
+      .exactOptional()
+      .describe("Certificates towards `endpoint`, for https:, in the place of `router.tls`"),
     command: text.exactOptional().describe("A program to start: a path, or a name that is looked up in PATH"),
-    args: z.array(z.string()).exactOptional().describe("Arguments of `command`"),
+    args: z.array(z.string()).exactOptional().describe("Arguments of `command` or `worker`"),
     env: z
       .record(text, z.string())
       .exactOptional()
-      .describe("Variables for `command`, beside those that the host sets"),
+      .describe("Variables for `command` or `worker`, beside those that the host sets"),
     cwd: text
       .exactOptional()
       .describe("Working directory of `command`, seen from the file's folder, which it is if left out"),
@@ -54,7 +65,18 @@ const plugin = z
     module: text
       .exactOptional()
       .describe("A module for the host's own process: a path seen from the file's folder, or a package"),
+    worker: text
+      .exactOptional()
+      .describe("A module for a worker thread: a path seen from the file's folder, or a package"),
+    resourceLimits: workerLimitsSchema.exactOptional(),
+    maxBufferMb: z.number().min(1).exactOptional().describe("What `worker` may hold outside of its heap, in MiB"),
+    watchdogMs: z
+      .union([z.number().min(100), z.literal(false)])
+      .exactOptional()
+      .describe("How long `worker` may answer nothing before it is ended, in milliseconds; false for ever"),
     declares: declaration.exactOptional(),
+    restart: restartSchema.exactOptional(),
+    importance: importanceSchema.exactOptional(),
     limits: z.lazy(() => limits).exactOptional(),
   })
   .check((context) => {
@@ -65,11 +87,21 @@ const plugin = z
     if (given.length !== 1) {
       complain(given.length === 0 ? [] : [given[1] ?? ""], `must have exactly one of ${sources.join(", ")}`);
     }
-    for (const name of ["args", "env", "cwd", "onHostExit"] as const) {
+    if (value.tls !== undefined && value.endpoint === undefined) complain(["tls"], "belongs to an `endpoint`");
+    const ofCommand = ["cwd", "onHostExit"] as const;
+    const ofWorker = ["resourceLimits", "maxBufferMb", "watchdogMs"] as const;
+    for (const name of ofCommand) {
       if (value[name] !== undefined && value.command === undefined) complain([name], "belongs to a `command`");
     }
+    for (const name of ofWorker) {
+      if (value[name] !== undefined && value.worker === undefined) complain([name], "belongs to a `worker`");
+    }
+    for (const name of ["args", "env"] as const) {
+      if (value[name] === undefined || value.command !== undefined || value.worker !== undefined) continue;
+      complain([name], "belongs to a `command` or a `worker`");
+    }
   })
-  .describe("One plugin, with exactly one of endpoint, command and module");
+  .describe("One plugin, with exactly one of endpoint, command, module and worker");
 
 const limits = z
   .strictObject({
@@ -114,8 +146,15 @@ export const configSchema = z
     adminSocket: text
       .exactOptional()
       .describe("Path of a Unix socket for the admin service, which needs no token there"),
+    adminListen: listen
+      .exactOptional()
+      .describe("A port of its own for the admin service; needs adminToken, and speaks TLS if `tls` is given"),
     joinToken: text.exactOptional().describe("Admits plugins that register by themselves"),
     allowOpenAdmission: z.boolean().exactOptional().describe("Admit anyone who reaches the host, also beyond loopback"),
+    permissions: z
+      .enum(["declared", "strict", "off"])
+      .exactOptional()
+      .describe("Whether plugins may call and register only what they declared"),
     baseUrls: z.enum(["peer-or-loopback", "any"]).exactOptional().describe("Where self-registered plugins may listen"),
     magicCookie: z
       .strictObject({ key: text, value: text })
@@ -123,7 +162,19 @@ export const configSchema = z
       .describe("The handshake's cookie; no secret"),
     appProtocolVersion: whole(0).exactOptional().describe("Version of the protocol between plugins and host program"),
     tokenTtlMs: ms("How long a token lives after the last proof of life").exactOptional(),
+    hideSilentAfterMs: ms(
+      "How long a plugin that registered by itself, offers nothing and cannot be reached is shown without a sign of life",
+    ).exactOptional(),
     stopBudgetMs: ms("How long stopping may take").exactOptional(),
+    stateDir: text
+      .exactOptional()
+      .describe(
+        "Folder where the programs that run are written down for the next host, seen from the file's folder; made with mode 0700",
+      ),
+    sweepKept: z
+      .boolean()
+      .exactOptional()
+      .describe("Stop kept programs of an earlier host that are not among `plugins`, once those have started"),
     callerRate: z
       .strictObject({ perSecond: z.number().positive(), burst: z.number().min(1) })
       .exactOptional()
@@ -136,10 +187,33 @@ export const configSchema = z
       .record(text, z.enum(["first", "round-robin", "random", "weighted", "least-in-flight"]))
       .exactOptional()
       .describe("How a provider is chosen, by service type"),
+    link: linkSchema.exactOptional(),
+    supervision: supervisionSchema.exactOptional(),
     ingress: z
-      .array(z.strictObject({ prefix: text.describe("Such as / or /api"), type: text.describe("Service type") }))
+      .array(ingressSchema)
       .exactOptional()
-      .describe("Service types that anybody reaches under a path of the host"),
+      .describe("Service types that callers who are no plugins reach under a path of the host"),
+    capabilities: z
+      .array(
+        z.strictObject({
+          type: text.describe("Capability type"),
+          version: text.describe("Semantic version"),
+          serviceType: text.describe("The service type whose providers serve it"),
+        }),
+      )
+      .exactOptional()
+      .describe("What plugins get from the host on request"),
+    grants: z
+      .strictObject({
+        ttlMs: ms("How long a grant is good").exactOptional(),
+        maxPerPlugin: whole(1).exactOptional().describe("Most grants of one plugin that are good at once"),
+        allowAnonymous: z
+          .boolean()
+          .exactOptional()
+          .describe("Whether callers without a plugin's identity may request capabilities"),
+      })
+      .exactOptional()
+      .describe("Grants of capabilities"),
     plugins: z.array(plugin).exactOptional().describe("Plugins to start, in any order: the host finds the right one"),
   })
   .describe("Configuration of connect-plugin-host serve");

@@ -11,8 +11,18 @@ export function explainIssue(issue: Issue, value: unknown, document: ConfigDocum
   }
   // A bad name of a record's entry: what is wrong with it stands inside.
   if (issue.code === "invalid_key") return [document.problemAt(path, "must not have an empty name")];
+  if (issue.code === "invalid_union") {
+    // Of several forms the one counts that was meant, of which only parts are wrong.
+    const meant = issue.errors.find((form) =>
+      form.every(({ path: inside, code }) => inside.length > 0 || isOfParts(code)),
+    );
+    const parts = meant?.map((part): Issue => ({ ...part, path: [...path, ...part.path] }));
+    if (parts !== undefined) return parts.flatMap((part) => explainIssue(part, value, document));
+  }
   return [document.problemAt(path, messageOf(issue, valueAt(value, path)))];
 }
+
+const isOfParts = (code: Issue["code"]): boolean => code === "unrecognized_keys";
 
 function messageOf(issue: Issue, found: unknown): string {
   switch (issue.code) {
@@ -28,6 +38,8 @@ function messageOf(issue: Issue, found: unknown): string {
     case "too_small":
       if (issue.origin === "string") return "must not be empty";
       return `must be ${issue.inclusive === false ? "more than" : "at least"} ${issue.minimum}, got ${shown(found)}`;
+    case "invalid_union":
+      return `must be ${issue.errors.flat().map(formOf).join(" or ")}, got ${shown(found)}`;
     case "too_big":
       return `must be at most ${issue.maximum}, got ${shown(found)}`;
     case "custom":
@@ -38,6 +50,11 @@ function messageOf(issue: Issue, found: unknown): string {
       return issue.message;
   }
 }
+
+const formOf = (issue: Issue): string => {
+  if (issue.code === "invalid_value") return issue.values.map(String).join(", ");
+  return issue.code === "invalid_type" ? typeName(issue.expected) : issue.message;
+};
 
 const typeNames: Readonly<Record<string, string>> = {
   string: "a text",

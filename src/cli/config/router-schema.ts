@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { routerTlsSchema } from "./tls-schema.js";
+import { upstreamTlsSchema } from "./tls-schema.js";
 
 const count = (why: string, min = 1) => z.int().min(min).describe(why);
 const bytes = (why: string, min = 0) => z.int().min(min).describe(`${why}, in bytes`);
@@ -36,7 +36,7 @@ export const routerSchema = z
       .boolean()
       .exactOptional()
       .describe("Keep Authorization and Cookie of users of exposed services from providers"),
-    tls: routerTlsSchema.exactOptional(),
+    tls: upstreamTlsSchema.exactOptional(),
     viaName: z.string().min(1).exactOptional().describe("The host's name in Via"),
   })
   .describe("Limits and habits of the router");

@@ -21,8 +21,8 @@ export const tlsSchema = z
   })
   .describe("Makes the port speak TLS");
 
-/** `router.tls`: certificates towards providers. */
-export const routerTlsSchema = z
+/** `router.tls`, and `tls` of an endpoint: certificates towards providers. */
+export const upstreamTlsSchema = z
   .strictObject({
     ca: file("Authorities for providers' certificates, instead of those that Node trusts").exactOptional(),
     cert: file("The host's own certificate, for providers that ask for one").exactOptional(),

@@ -1,31 +1,42 @@
 import path from "node:path";
-import { type HostedModule, importPlugin, type Platform, PluginHostError, type PluginSpec } from "../../index.js";
+import { findPlugin, importPlugin, type Platform, PluginHostError, type PluginSpec } from "../../index.js";
 import type { ServeSettings } from "./serve-settings.js";
+import { readUpstreamTls } from "./tls-files.js";
 
 type ConfiguredPlugin = ServeSettings["plugins"][number];
 
-/** Adds the plugins of the configuration in the order of their dependencies. All or none. */
+/** Adds the plugins of the configuration in the order of their dependencies. All or none. Resolves with their ids. */
 export async function addConfiguredPlugins(
   platform: Platform,
   settings: ServeSettings,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<readonly string[]> {
   const { plugins, folder } = settings;
   const specs = await Promise.all(plugins.map((plugin, index) => toSpec(plugin, folder, signal, index)));
-  await platform.addPlugins(specs);
+  return (await platform.addPlugins(specs)).map(({ runtimeId }) => runtimeId);
 }
 
-async function toSpec(
+/** What a plugin of the configuration is to the host. */
+export async function toSpec(
   plugin: ConfiguredPlugin,
   folder: string,
   signal: AbortSignal,
   index: number,
 ): Promise<PluginSpec> {
-  const { endpoint, command, args, env, cwd, onHostExit, module, declares, limits } = plugin;
-  const common = { signal, ...given({ declares, limits }) };
-  if (endpoint !== undefined) return { ...common, endpoint };
-  if (module !== undefined) return { ...common, module: await load(module, folder, index) };
-  // The schema has seen that there is one of the three.
+  const { endpoint, command, args, env, cwd, onHostExit, module, worker, declares, limits, tls, restart, importance } =
+    plugin;
+  const common = { signal, ...given({ declares, limits, restart, importance }) };
+  if (endpoint !== undefined) {
+    if (tls === undefined) return { ...common, endpoint };
+    return { ...common, endpoint, tls: await readUpstreamTls(tls, folder, `plugins[${index}].tls`) };
+  }
+  if (module !== undefined) return { ...common, module: await load(index, () => importPlugin(module, folder)) };
+  if (worker !== undefined) {
+    const { resourceLimits, maxBufferMb, watchdogMs } = plugin;
+    const found = await load(index, async () => findPlugin(worker, folder));
+    return { ...common, worker: found, ...given({ args, env, resourceLimits, maxBufferMb, watchdogMs }) } as PluginSpec;
+  }
+  // The schema has seen that there is one of the four.
   return {
     ...common,
     command: command ?? "",
@@ -39,9 +50,9 @@ const given = <T extends object>(values: T): { [Name in keyof T]?: Exclude<T[Nam
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as never;
 
 /** As all errors of a set do, this one says which of the set it is. */
-async function load(module: string, folder: string, index: number): Promise<HostedModule> {
+async function load<T>(index: number, find: () => Promise<T>): Promise<T> {
   try {
-    return await importPlugin(module, folder);
+    return await find();
   } catch (error) {
     if (!(error instanceof PluginHostError)) throw error;
     throw new PluginHostError(error.code, error.message, { details: { index }, cause: error });

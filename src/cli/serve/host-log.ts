@@ -12,7 +12,7 @@ export interface HostLogOptions {
   readonly isVerbose: boolean;
 }
 
-const always = ["plugin-added", "plugin-removed", "plugin-replaced", "output", "warning"] as const;
+const always = ["plugin-added", "plugin-removed", "plugin-replaced", "supervision", "output", "warning"] as const;
 const onlyVerbose = ["registered", "unregistered", "call"] as const;
 
 /** Writes what happens in a host to stderr, one line for each event. */
@@ -34,7 +34,9 @@ export class HostLog {
     if (this.#isVerbose) for (const name of onlyVerbose) follow(name);
     platform.on("health", (event) => {
       const { health, before } = event;
-      const isNews = health.state !== before.state || health.reason !== before.reason;
+      // What follows after an end is told as supervision.
+      const isOther = health.reason !== before.reason && health.cause !== "exit";
+      const isNews = health.state !== before.state || isOther;
       if (isNews || this.#isVerbose) this.#event("health", event);
     });
     platform.on("step", (step) => {

@@ -6,6 +6,7 @@ export interface ServeOptions {
   readonly listen?: string;
   readonly adminToken?: string;
   readonly adminSocket?: string;
+  readonly adminListen?: string;
   readonly joinToken?: string;
   readonly tlsCert?: string;
   readonly tlsKey?: string;

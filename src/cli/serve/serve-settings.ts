@@ -1,5 +1,5 @@
 import path from "node:path";
-import type { IngressOptions, ListenTarget, PlatformOptions, PluginHostError, ServerTlsOptions } from "../../index.js";
+import type { ListenTarget, PlatformOptions, PluginHostError, ServerTlsOptions } from "../../index.js";
 import { CliError } from "../cli-error.js";
 import type { HostConfig } from "../config/config-schema.js";
 import { type LoadedConfig, readConfig } from "../config/read-config.js";
@@ -8,16 +8,23 @@ import { exitCodes } from "../exit-codes.js";
 import { hostVariables } from "../host-address.js";
 import { exitCodeFor, hintFor } from "../host-error-codes.js";
 import { listenForm, parseListen } from "../listen-address.js";
-import { readExpose, type ServeOptions } from "./serve-options.js";
-import { readRouterTls, readServerTls, type TlsFiles } from "./tls-files.js";
+import { readIngress } from "./read-ingress.js";
+import type { ServeOptions } from "./serve-options.js";
+import { readServerTls, readUpstreamTls, type TlsFiles, type UpstreamTlsFiles } from "./tls-files.js";
 
 /** Everything that `serve` was told, by options, variables and the configuration file, in this order. */
 export interface ServeSettings {
   readonly listen: ListenTarget;
   readonly adminSocket: string | undefined;
+  /** A port of its own for the admin service. */
+  readonly adminListen: ListenTarget | undefined;
   /** The host's certificate: what was read, and from where. */
   readonly tls: { readonly files: TlsFiles; readonly folder: string; readonly read: ServerTlsOptions } | undefined;
+  /** Certificates towards all providers. */
+  readonly upstreamTls: UpstreamTlsFiles | undefined;
   readonly platform: PlatformOptions;
+  /** Whether to stop the kept programs that are not among `plugins`. */
+  readonly sweepKept: boolean;
   readonly selection: NonNullable<HostConfig["selection"]>;
   readonly plugins: NonNullable<HostConfig["plugins"]>;
   /** From where modules and programs are looked for. */
@@ -32,10 +39,20 @@ export async function readSettings(options: ServeOptions, environment: CliEnviro
   const loaded =
     options.config === undefined ? undefined : await readConfig(options.config, { variables, workingDirectory });
   const config = loaded?.config ?? {};
-  const { listen, adminSocket, tls, router, selection = {}, plugins = [], ingress = [], $schema, ...rest } = config;
-  const exposed = [...ingress, ...(options.expose ?? []).map(readExpose)].map(
-    (one): IngressOptions => ({ ...one, access: "open" }),
-  );
+  const {
+    listen,
+    adminSocket,
+    adminListen,
+    tls,
+    router,
+    selection = {},
+    plugins = [],
+    ingress,
+    stateDir,
+    sweepKept = false,
+    $schema,
+    ...rest
+  } = config;
   const variable = (name: string): string | undefined => variables[name] || undefined;
   const secrets = {
     adminToken: options.adminToken ?? variable(hostVariables.adminToken) ?? config.adminToken,
@@ -43,16 +60,27 @@ export async function readSettings(options: ServeOptions, environment: CliEnviro
   };
   const folder = loaded?.folder ?? workingDirectory;
   const socket = options.adminSocket === undefined ? adminSocket : path.resolve(workingDirectory, options.adminSocket);
-  const routerTls = router?.tls === undefined ? router : { ...router, tls: await readRouterTls(router.tls, folder) };
-  const platform = { ...rest, ...secrets, router: routerTls, ingress: exposed };
+  const adminPort = options.adminListen ?? adminListen;
+  const upstreamTls = router?.tls;
+  const { exposed, ...strict } = readIngress(ingress, options.expose);
+  const habits = {
+    ...strict,
+    ...router,
+    ...(upstreamTls && { tls: await readUpstreamTls(upstreamTls, folder, "router.tls") }),
+  };
+  const state = stateDir === undefined ? undefined : path.resolve(folder, stateDir);
+  const platform = { ...rest, ...secrets, stateDir: state, router: habits, ingress: exposed };
   return {
     listen: readListen(
       options.listen ?? listen ?? "127.0.0.1:0",
       options.listen === undefined ? folder : workingDirectory,
     ),
+    adminListen: adminPort === undefined ? undefined : readAdminListen(adminPort),
+    upstreamTls,
     adminSocket: socket === undefined ? undefined : path.resolve(folder, socket),
     tls: await readTls(options, tls, { folder, workingDirectory }),
     platform: withoutUndefined(platform) as PlatformOptions,
+    sweepKept,
     selection,
     plugins,
     folder,
@@ -78,6 +106,15 @@ async function readTls(
   };
   const files = { ...configured, ...named };
   return { files, folder: places.folder, read: await readServerTls(files, places.folder) };
+}
+
+function readAdminListen(text: string): ListenTarget {
+  const target = parseListen(text);
+  if (target !== undefined && !("path" in target)) return target;
+  throw new CliError(
+    exitCodes.usage,
+    `--admin-listen must be HOST:PORT, got ${JSON.stringify(text)}; --admin-socket is for Unix sockets`,
+  );
 }
 
 function readListen(text: string, folder: string): ListenTarget {

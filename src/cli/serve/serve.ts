@@ -8,7 +8,7 @@ import { HostLog } from "./host-log.js";
 import type { ServeOptions } from "./serve-options.js";
 import { readSettings, type ServeSettings } from "./serve-settings.js";
 import { removeStaleSocket } from "./stale-socket.js";
-import { watchCertificate } from "./watch-certificate.js";
+import { watchCertificate, watchUpstreamTls } from "./watch-certificates.js";
 
 const codeOfSecondSignal: Readonly<Record<EndSignal, ExitCode>> = {
   SIGINT: exitCodes.interrupted,
@@ -64,21 +64,28 @@ async function start(
     readonly signal: AbortSignal;
   },
 ): Promise<void> {
-  const { listen, tls, adminSocket, selection, plugins } = settings;
+  const { listen, tls, adminSocket, adminListen, upstreamTls, selection, plugins, folder } = settings;
   const { log, environment, isJson, signal } = context;
+  const watching = { onReload: environment.onReload, say: (message: string) => log.say(message) };
+  const untilStopped = (end: () => void): void => signal.addEventListener("abort", end, { once: true });
   for (const [type, strategy] of Object.entries(selection)) platform.registry.setSelectionStrategy(type, strategy);
   if ("path" in listen) await removeStaleSocket(listen.path);
   await platform.listen(tls === undefined ? listen : { ...listen, tls: tls.read });
   if (tls !== undefined) {
-    const { onReload } = environment;
-    const watching = { ...tls, present: tls.read, platform, onReload };
-    const end = watchCertificate({ ...watching, say: (message) => log.say(message) });
-    signal.addEventListener("abort", end, { once: true });
+    untilStopped(watchCertificate(platform, tls, { ...watching, hasAdminPort: adminListen !== undefined }));
+  }
+  if (upstreamTls !== undefined) {
+    untilStopped(await watchUpstreamTls(platform, { field: "router.tls", files: upstreamTls, folder }, watching));
   }
   let adminUrl: string | undefined;
   if (adminSocket !== undefined) {
     await removeStaleSocket(adminSocket);
     adminUrl = await platform.listenAdmin({ path: adminSocket });
+  }
+  if (adminListen !== undefined) {
+    const portUrl = await platform.listenAdmin(tls === undefined ? adminListen : { ...adminListen, tls: tls.read });
+    if (adminUrl !== undefined) log.say(`admin service on ${portUrl}, too`);
+    adminUrl ??= portUrl;
   }
   // Programs wait for this line: nothing may come before it.
   const url = platform.url ?? "";
@@ -89,8 +96,20 @@ async function start(
   if (adminUrl !== undefined) log.say(`admin service on ${adminUrl}`);
   else if (adminToken !== undefined) log.say("admin service on, for whoever has the admin token");
   else log.say("admin service off: give --admin-token or --admin-socket to look into this host and to change it");
+  const ids = await addConfiguredPlugins(platform, settings, signal);
+  if (settings.sweepKept) {
+    for (const { pid, command } of await platform.sweepKept())
+      log.say(`stopped ${command} of an earlier host, process ${pid}`);
+  }
   if (plugins.length === 0) return;
-  await addConfiguredPlugins(platform, settings, signal);
+  for (const [index, { tls: files }] of plugins.entries()) {
+    const runtimeId = ids[index];
+    if (files === undefined || runtimeId === undefined) continue;
+    const ofPlugin = { field: `plugins[${index}].tls`, files, folder, runtimeId };
+    untilStopped(await watchUpstreamTls(platform, ofPlugin, watching));
+  }
+  const down = ids.filter((id) => !["running", "unsupervised"].includes(platform.plugin(id).supervision.kind));
+  if (down.length > 0) return log.say(`plugins of the configuration started but for ${down.join(", ")}`);
   log.say(`${plugins.length === 1 ? "the plugin" : `all ${plugins.length} plugins`} of the configuration started`);
 }
 

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import type { KeyPair, ServerTlsOptions } from "../../index.js";
+import type { KeyPair, ServerTlsOptions, UpstreamTlsOptions } from "../../index.js";
 import { CliError } from "../cli-error.js";
 import type { HostConfig } from "../config/config-schema.js";
 import { exitCodes } from "../exit-codes.js";
@@ -25,14 +25,23 @@ export async function readKeyPair(files: TlsFiles, folder: string): Promise<KeyP
   return { cert, key, ...(files.passphrase === undefined ? undefined : { passphrase: files.passphrase }) };
 }
 
-/** What the host trusts and shows towards providers, with files read. @throws CliError `usage` that names the file */
-export async function readRouterTls(
-  files: NonNullable<NonNullable<HostConfig["router"]>["tls"]>,
+/** What the host trusts and shows towards providers, as names of files. */
+export type UpstreamTlsFiles = NonNullable<NonNullable<HostConfig["router"]>["tls"]>;
+
+/** The files among them, by the name of their setting. */
+export const pemFilesOf = ({ ca, cert, key }: UpstreamTlsFiles): [name: string, file: string][] =>
+  Object.entries({ ca, cert, key }).filter((entry): entry is [string, string] => entry[1] !== undefined);
+
+/** The same with files read. @throws CliError `usage` that names the file */
+export async function readUpstreamTls(
+  files: UpstreamTlsFiles,
   folder: string,
-): Promise<object> {
-  const { ca, cert, key, ...rest } = files;
-  const given = Object.entries({ ca, cert, key }).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  const texts = given.map(async ([name, file]) => [name, await read(`router.tls.${name}`, file, folder)] as const);
+  field: string,
+): Promise<UpstreamTlsOptions> {
+  const { ca: _ca, cert: _cert, key: _key, ...rest } = files;
+  const texts = pemFilesOf(files).map(
+    async ([name, file]) => [name, await read(`${field}.${name}`, file, folder)] as const,
+  );
   return { ...rest, ...Object.fromEntries(await Promise.all(texts)) };
 }
 

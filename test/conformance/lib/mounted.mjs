@@ -1,13 +1,23 @@
 import http from "node:http";
 import http2 from "node:http2";
+import https from "node:https";
 
-/** A server of node:http or node:http2 with a host's handler in it. `change` may alter each request before. */
-export async function openMounted({ isHttp2, handler, change = () => {} }) {
+/**
+ * A server of node:http or node:http2 with a host's handler in it, over TLS if `tls` has a certificate. `change` may alter each
+ * request before.
+ */
+export async function openMounted({ isHttp2, handler, tls, change = () => {} }) {
   const serve = (req, res) => {
     change(req);
     handler(req, res);
   };
-  const server = isHttp2 ? http2.createServer(serve) : http.createServer({ requestTimeout: 0 }, serve);
+  const server = tls
+    ? isHttp2
+      ? http2.createSecureServer(tls, serve)
+      : https.createServer({ ...tls, requestTimeout: 0 }, serve)
+    : isHttp2
+      ? http2.createServer(serve)
+      : http.createServer({ requestTimeout: 0 }, serve);
   const connections = new Set();
   server.on("connection", (socket) => {
     connections.add(socket);

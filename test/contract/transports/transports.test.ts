@@ -1,5 +1,5 @@
 import { streamContract } from "./stream-contract.js";
-import { inMemory, inProcess, overHttp1, overHttp2, overLink } from "./transports.js";
+import { inMemory, inProcess, overHttp1, overHttp2, overLink, overMessagePorts } from "./transports.js";
 import { unaryContract } from "./unary-contract.js";
 
 // One line for each way in which a call travels.
@@ -10,6 +10,7 @@ const transports = {
   "over HTTP/2": overHttp2,
   "over links on TCP": overLink("tcp"),
   "over links on a Unix socket": overLink("unix"),
+  "over links on MessagePorts": overMessagePorts,
 };
 
 for (const [name, open] of Object.entries(transports)) {

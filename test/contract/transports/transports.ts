@@ -1,11 +1,15 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { MessageChannel } from "node:worker_threads";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
+import { Host } from "../../../src/host.js";
 import { endStreamsWithReader } from "../../../src/http/connect-client.js";
 import { Platform } from "../../../src/index.js";
 import type { HostedModule, RunningModule } from "../../../src/link/hosted-module.js";
+import type { PluginLauncher } from "../../../src/model/launch.js";
+import { resolveOptions } from "../../../src/options.js";
 import { type DefinedPlugin, definePlugin, servePlugin } from "../../../src/plugin/index.js";
 import { Echo } from "../../support/gen/echo/v1/echo_pb.js";
 import { startHost } from "../../support/host.js";
@@ -154,3 +158,50 @@ export const overLink =
       },
     };
   };
+
+/** Runs a plugin as a worker thread does, but in this thread, so that the tests' own code runs in it. */
+function behindPort(module: DefinedPlugin, host: Host): PluginLauncher & { kill(): Promise<void> } {
+  let stop: (graceMs: number) => Promise<void> = async () => {};
+  return {
+    origin: "worker",
+    address: undefined,
+    declares: undefined,
+    async launch() {
+      const { port1, port2 } = new MessageChannel();
+      const link = host.sources.workers.openLink(port1);
+      const running = await module.startInWorker({ port: port2 });
+      stop = (graceMs) => running.stop(graceMs);
+      await link.opened;
+      return {
+        origin: "worker",
+        address: { kind: "worker", launchId: link.launchId },
+        ended: new Promise(() => {}),
+        belongsTo: (plugin) => link.belongsTo(plugin),
+        stop: (graceMs) => stop(graceMs),
+      };
+    },
+    kill: () => stop(0),
+  };
+}
+
+/** Two plugins behind links on MessagePorts, as in worker threads. No port is open. */
+export const overMessagePorts: OpenTransport = async (implementation) => {
+  const host = new Host(resolveOptions({}));
+  let client: EchoClient | undefined;
+  const provider = behindPort(providerOf(implementation), host);
+  const caller = behindPort(
+    callerPlugin((given) => {
+      client = given;
+    }),
+    host,
+  );
+  for (const launcher of [provider, caller]) {
+    await host.lifecycle.add({ launcher, declares: undefined, limits: host.sources.limits }, undefined);
+  }
+  return {
+    client: client as EchoClient,
+    caller: "caller",
+    killProvider: () => provider.kill(),
+    [Symbol.asyncDispose]: () => host.stop(() => {}),
+  };
+};

@@ -1,59 +1,15 @@
 import { once } from "node:events";
 import { constants } from "node:http2";
 import { expect } from "vitest";
-import type { TestServer } from "../../support/http-server.js";
 import { within } from "../../support/http-server.js";
-import type { RouterHost } from "../../support/router-host.js";
-import { startTap, type TcpTap } from "../../support/tcp-tap.js";
-import { type CellOptions, inCell, type OpenCell, patienceMs } from "./cell.js";
+import { type OpenCell, patienceMs } from "./cell.js";
 import { type Cell, contentTypes, everyKind, isStream, message } from "./kinds.js";
 import type { Serve, Served } from "./provider.js";
 import { onlyToHttp2, type Row } from "./table.js";
+import { withBackTap, withFrontTap } from "./taps.js";
 
 const shortMs = 100;
 const deadline = { "connect-timeout-ms": String(shortMs), "grpc-timeout": `${shortMs}m` };
-
-/** Plays with a tap between host and provider. */
-async function withBackTap(
-  cell: Cell,
-  serve: Serve,
-  play: (open: OpenCell, tap: TcpTap) => Promise<void>,
-  options: CellOptions = {},
-): Promise<void> {
-  let tap: TcpTap | undefined;
-  await inCell(cell, serve, (open) => play(open, tap as TcpTap), {
-    ...options,
-    back: async (provider) => {
-      tap = await startTap(provider.port);
-      return tap;
-    },
-  });
-}
-
-/** Plays with a tap between caller and host. */
-async function withFrontTap(
-  cell: Cell,
-  serve: Serve,
-  play: (open: OpenCell, tap: TcpTap) => Promise<void>,
-  options: CellOptions = {},
-): Promise<void> {
-  let tap: TcpTap | undefined;
-  await inCell(cell, serve, (open) => play(open, tap as TcpTap), {
-    ...options,
-    front: async (host: RouterHost): Promise<TestServer> => {
-      const { connect } = await import("node:net");
-      const own = await startTap(host.port);
-      tap = own;
-      return {
-        ...host,
-        port: own.port,
-        url: `http://127.0.0.1:${own.port}`,
-        connect: () => connect(own.port, "127.0.0.1"),
-        [Symbol.asyncDispose]: () => own[Symbol.asyncDispose](),
-      };
-    },
-  });
-}
 
 /** A provider that gets as far as `serve`, and tells a test of each call. */
 function told(serve: Serve) {

@@ -1,7 +1,9 @@
-// A host in a process of its own: adds the plugins that its argument lists, tells their process ids, and waits to be killed.
-const [entry, specs] = process.argv.slice(2);
+// A host in a process of its own: adds the plugins that its argument lists, tells their process ids and its URL, and waits to be
+// killed.
+const [entry, specs, options = "{}"] = process.argv.slice(2);
 const { Platform } = await import(entry);
-const platform = new Platform();
+const platform = new Platform(JSON.parse(options));
 await platform.listen({ port: 0 });
 const plugins = await platform.addPlugins(JSON.parse(specs));
-process.stdout.write(`${JSON.stringify(plugins.map(({ pid }) => pid))}\n`);
+const told = { pids: plugins.map(({ pid }) => pid), ids: plugins.map(({ runtimeId }) => runtimeId), url: platform.url };
+process.stdout.write(`${JSON.stringify(told)}\n`);

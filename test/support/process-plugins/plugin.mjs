@@ -85,7 +85,12 @@ if (!flags.has("--no-identity")) {
     provides: services,
   });
 }
-if (!flags.has("--ignore-shutdown")) {
+if (flags.has("--hang-shutdown")) {
+  procedures["/connectplugin.v1.PluginControl/Shutdown"] = () => {
+    console.log("shutdown asked for");
+    return new Promise(() => {});
+  };
+} else if (!flags.has("--ignore-shutdown")) {
   procedures["/connectplugin.v1.PluginControl/Shutdown"] = () => {
     console.log("shutdown asked for");
     setImmediate(() => server.close(() => process.exit(0)) && server.closeIdleConnections());

@@ -23,6 +23,22 @@ test.each([
     text: "c is healthy",
   },
   {
+    name: "supervision",
+    details: { runtimeId: "c", supervision: { kind: "starting", attempt: 2, by: "schedule", lastError: "" } },
+    text: "c starts again, start 2",
+  },
+  {
+    name: "supervision",
+    details: { runtimeId: "c", supervision: { kind: "starting", attempt: 0, by: "operator", lastError: "" } },
+    text: "c is released, and starts",
+  },
+  { name: "supervision", details: { runtimeId: "c", supervision: { kind: "running" } }, text: "c runs again" },
+  {
+    name: "supervision",
+    details: { runtimeId: "c", supervision: { kind: "ended", lastError: "code 3\nlines" } },
+    text: "c is not started again: code 3",
+  },
+  {
     name: "registered",
     details: { registration: { runtimeId: "c", type: "t", version: "1.0.0" } },
     text: "c offers t 1.0.0",

@@ -31,6 +31,11 @@ test.each<Case & { source: object; why: string }>([
     source: { case: "module", value: { specifier: "./a.mjs" } },
     why: "paths of another machine are its own",
   },
+  {
+    options: { worker: "./a.mjs" },
+    source: { case: "module", value: { specifier: "/srv/a.mjs", worker: true } },
+    why: "a worker thread's module",
+  },
   { options: { module: "pkg" }, source: { case: "module", value: { specifier: "pkg" } }, why: "a package" },
   {
     program: ["node", "a.mjs", "--json"],
@@ -56,6 +61,7 @@ test.each<Case & { message: RegExp }>([
   { message: /nothing says where/ },
   { url: "http://h:1", options: { module: "a" }, message: /one place/ },
   { url: "http://h:1", program: ["x"], message: /one place/ },
+  { options: { module: "a", worker: "a" }, message: /one place/ },
   { program: [], message: /no command behind --/ },
   { url: "http://h:1", options: { env: ["A=b"] }, message: /--env and --cwd belong/ },
   { program: ["x"], options: { env: ["A"] }, message: /--env must be NAME=VALUE, got "A"/ },

@@ -22,7 +22,7 @@ test.each<{ args: string[]; stderr: RegExp; why: string }>([
   { args: ["add", ...host], stderr: /nothing says where the plugin comes from/, why: "no source" },
   { args: ["add", "http://h", ...host, "--", "x"], stderr: /comes from one place/, why: "two sources" },
   { args: ["add", ...host, "--"], stderr: /no command behind --/, why: "an empty command" },
-  { args: ["plugins", ...host, "--", "x"], stderr: /only add, check and replace/, why: "a program for nobody" },
+  { args: ["plugins", ...host, "--", "x"], stderr: /only add, check, doctor and replace/, why: "a program for nobody" },
   { args: ["plan", "add", ...host], stderr: /nothing says what the plugin is/, why: "nothing to plan" },
   { args: ["plan", "bogus"], stderr: /unknown command 'bogus'/, why: "no such plan" },
   { args: ["strategy", "cache", ...host], stderr: /missing required argument 'name'/, why: "no strategy" },

@@ -14,12 +14,13 @@ import { file_grpc_health_v1_health } from "../../../src/gen/grpc/health/v1/heal
 // Other implementations have these names and numbers built in: a difference is a broken plugin, whatever the reason.
 // Per message its fields (string where no type is given), per enum its values, per service its methods.
 const contract = `
-connectplugin.v1.HandshakeRequest: 1 core_protocol_version int32, 2 app_protocol_version int32, 3 magic_cookie_key, 4 magic_cookie_value, 5 requested_plugins repeated, 6 client_metadata map, 10 self_id, 11 self_version, 100 base_url
-connectplugin.v1.HandshakeResponse: 1 core_protocol_version int32, 2 app_protocol_version int32, 3 plugins repeated PluginInfo, 4 server_metadata map, 5 host_capabilities repeated Capability, 10 runtime_id, 11 runtime_token, 100 host_features repeated
+connectplugin.v1.HandshakeRequest: 1 core_protocol_version int32, 2 app_protocol_version int32, 3 magic_cookie_key, 4 magic_cookie_value, 5 requested_plugins repeated, 6 client_metadata map, 10 self_id, 11 self_version, 100 base_url, 101 declaration Declaration, 102 checks_host_secret bool
+connectplugin.v1.HandshakeResponse: 1 core_protocol_version int32, 2 app_protocol_version int32, 3 plugins repeated PluginInfo, 4 server_metadata map, 5 host_capabilities repeated Capability, 10 runtime_id, 11 runtime_token, 100 host_features repeated, 101 host_secret
+connectplugin.v1.Declaration: 1 provides repeated ServiceDeclaration, 2 requires repeated ServiceDependency
 connectplugin.v1.PluginInfo: 1 name, 2 version, 3 service_path, 10 provides repeated ServiceDeclaration, 11 requires repeated ServiceDependency
 connectplugin.v1.Capability: 1 type, 2 version, 3 endpoint
 connectplugin.v1.ServiceDeclaration: 1 type, 2 version, 3 path
-connectplugin.v1.ServiceDependency: 1 type, 2 min_version, 3 required_for_startup bool, 4 watch_for_changes bool
+connectplugin.v1.ServiceDependency: 1 type, 2 min_version, 3 required_for_startup bool, 4 watch_for_changes bool, 100 methods repeated, 101 observed bool
 connectplugin.v1.RegisterServiceRequest: 1 service_type, 2 version, 3 endpoint_path, 4 metadata map
 connectplugin.v1.RegisterServiceResponse: 1 registration_id
 connectplugin.v1.UnregisterServiceRequest: 1 registration_id
@@ -37,9 +38,9 @@ connectplugin.v1.GetHealthResponse: 1 state HealthState, 2 reason, 3 unavailable
 connectplugin.v1.ShutdownRequest: 1 grace_period_seconds int32, 2 reason
 connectplugin.v1.ShutdownResponse: 1 acknowledged bool
 connectplugin.v1.GetPluginInfoRequest:
-connectplugin.v1.GetPluginInfoResponse: 1 self_id, 2 self_version, 3 provides repeated ServiceDeclaration, 4 requires repeated ServiceDependency, 5 metadata map
+connectplugin.v1.GetPluginInfoResponse: 1 self_id, 2 self_version, 3 provides repeated ServiceDeclaration, 4 requires repeated ServiceDependency, 5 metadata map, 100 complete bool
 connectplugin.v1.SetRuntimeIdentityRequest: 1 runtime_id, 2 runtime_token, 3 host_url, 100 host_features repeated
-connectplugin.v1.SetRuntimeIdentityResponse: 1 acknowledged bool
+connectplugin.v1.SetRuntimeIdentityResponse: 1 acknowledged bool, 100 checks_host_secret bool
 connectplugin.v1.RequestCapabilityRequest: 1 capability_type, 2 min_version, 3 reason
 connectplugin.v1.RequestCapabilityResponse: 1 grant CapabilityGrant
 connectplugin.v1.CapabilityGrant: 1 grant_id, 2 endpoint_url, 3 bearer_token, 4 capability_type, 5 version

@@ -89,6 +89,15 @@ test.each<{ readonly fields: readonly string[]; readonly status: number | undefi
 });
 
 test.each([
+  { maxHeaderBytes: 13 + 9 + 3 * 32, status: undefined },
+  { maxHeaderBytes: 13 + 9 + 3 * 32 - 1, status: 431 },
+])("a head of HTTP/2 is measured in what it says and 32 bytes for each field: $maxHeaderBytes", (row) => {
+  const headers = { ":method": "GET", ":path": "/" };
+  const fields = [":method", "GET", ":path", "/", "x-a", "bcd"];
+  expect(http2Refusal(headers, fields, limits, row.maxHeaderBytes)?.status).toBe(row.status);
+});
+
+test.each([
   { host: "", fine: true },
   { host: "a-b.example:80", fine: true },
   { host: "[::1%25eth0]:80", fine: true },

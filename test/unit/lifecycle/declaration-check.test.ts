@@ -25,6 +25,13 @@ describe("everything that a plugin says of itself is checked, and the error name
     { bad: { provides: [service({ path: "/../x" })] }, field: "info.provides[0].path" },
     { bad: { requires: [dependency({ type: "" })] }, field: "info.requires[0].type" },
     { bad: { requires: [dependency({ minVersion: "newest" })] }, field: "info.requires[0].minVersion" },
+    { bad: { requires: [dependency({ methods: ["Log", ""] })] }, field: "info.requires[0].methods[1]" },
+    { bad: { requires: [dependency({ methods: ["/Log"] })] }, field: "info.requires[0].methods[0]" },
+    { bad: { requires: [dependency({ methods: ["Log?x"] })] }, field: "info.requires[0].methods[0]" },
+    { bad: { requires: [dependency({ methods: ["x".repeat(257)] })] }, field: "info.requires[0].methods[0]" },
+    { bad: { requires: [dependency({ methods: Array(101).fill("Log") })] }, field: "info.requires[0].methods" },
+    { bad: { requires: Array(101).fill(dependency()) }, field: "info.requires" },
+    { bad: { provides: Array(101).fill(service()) }, field: "info.provides" },
     { bad: { metadata: { "bad key": "" } }, field: "info.metadata key" },
     { bad: { metadata: { key: "x".repeat(4_097) } }, field: "info.metadata.key" },
   ])("$field for $bad", ({ bad, field }) => {
@@ -53,8 +60,13 @@ describe("what was declared for a plugin must be what it says of itself", () => 
     { declared: { provides: [] }, message: "services is echo@1.0.0, but nothing" },
     { declared: { requires: [] }, message: "dependencies is logger@1.0.0, but nothing" },
     { declared: { requires: [dependency({ required: false })] }, message: "but logger@1.0.0?" },
-  ])("$message", ({ declared, message }) => {
-    const actual = declaration({ requires: [dependency()] });
+    {
+      declared: { requires: [dependency({ methods: ["Other"] })] },
+      message: "dependencies is logger@1.0.0 (List, Log), but logger@1.0.0 (Other)",
+      methods: ["Log", "List"],
+    },
+  ])("$message", ({ declared, message, ...more }) => {
+    const actual = declaration({ requires: [dependency(more)] });
     expect(() => reconcile({ ...actual, ...declared }, actual)).toThrow(
       expect.objectContaining({ code: "DECLARATION_MISMATCH", message: expect.stringContaining(message) as string }),
     );
@@ -84,4 +96,20 @@ describe("what was declared for a plugin must be what it says of itself", () => 
     const actual = declaration();
     expect(reconcile(undefined, actual)).toBe(actual);
   });
+});
+
+test.each([
+  { declared: ["Log"], own: undefined, why: "whoever adds it narrows it" },
+  { declared: undefined, own: ["Log"], why: "it narrows itself" },
+  { declared: ["Log"], own: ["Log"], why: "both say the same" },
+])("the methods of one side count where the other names none: $why", ({ declared, own }) => {
+  const said = (methods: readonly string[] | undefined) =>
+    declaration({ requires: [dependency({ ...(methods && { methods }) })] });
+  expect(reconcile(said(declared), said(own)).requires).toEqual([dependency({ methods: ["Log"] })]);
+});
+
+test("what was declared for a plugin leaves nothing unsaid", () => {
+  const actual = declaration({ provides: [], silentOn: ["provides", "requires"] });
+  expect(reconcile(declaration({ provides: [service()] }), actual)).not.toHaveProperty("silentOn");
+  expect(reconcile(undefined, actual)).toHaveProperty("silentOn", ["provides", "requires"]);
 });

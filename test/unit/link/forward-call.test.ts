@@ -137,17 +137,27 @@ test("a provider that does not read holds up its caller, with a window on each l
   expect(idle()).toEqual(nothing);
 });
 
-test("an HTTP exchange passes with its bytes and trailers", async () => {
-  const { back, open, settle, idle } = await chain();
+test("an HTTP exchange passes with its bytes and trailers, and without borders of messages", async () => {
+  const { front, back, open, settle, idle } = await chain();
+  // OPEN and PART with END_OF_MESSAGE.
+  let borders = 0;
+  for (const { transport } of [front.dialler, front.acceptor, back.dialler, back.acceptor]) {
+    const send = transport.send.bind(transport);
+    transport.send = (chunk) => {
+      borders += framesIn([chunk]).filter(({ type, flags }) => type <= 2 && (flags & 1) !== 0).length;
+      return send(chunk);
+    };
+  }
   const answer = open(bytes("body"), false, callKind.http);
   await settle();
   answer.stream?.end({ ...okEnd, trailers: ["x-sum", "4"] });
   await settle();
   const call = back.acceptor.calls[0];
-  expect(call?.handler.log).toEqual(["data body", "end 0  x-sum 4"]);
+  expect(call?.handler.log).toEqual(["piece body", "end 0  x-sum 4"]);
   call?.stream.sendHead([":status", "200"]);
   call?.stream.end({ ...okEnd, trailers: ["grpc-status", "0"] }, bytes("answer"));
   await settle();
-  expect(answer.log).toEqual(["head :status 200", "data answer", "end 0  grpc-status 0"]);
+  expect(answer.log).toEqual(["head :status 200", "piece answer", "end 0  grpc-status 0"]);
+  expect(borders).toBe(0);
   expect(idle()).toEqual(nothing);
 });

@@ -56,3 +56,20 @@ test("takes the host and the join token from the environment where no option is 
     handshake: { joinToken: "u", cookieKey: "CONNECT_PLUGIN" },
   });
 });
+
+const launched = { HOST_URL: "http://127.0.0.1:4000/_launch/abc", HOST_FEATURES: "h2c,link-v1", PORT: "4001" };
+const listening = { host: "127.0.0.1", port: 4001 };
+
+test.each([
+  { why: "its host takes links", env: launched, listen: "never" },
+  { why: "nobody launched it", env: { ...launched, HOST_URL: "http://127.0.0.1:4000" }, listen: listening },
+  { why: "its host says nothing", env: { ...launched, HOST_FEATURES: undefined }, listen: listening },
+  { why: "its host takes no links", env: { ...launched, HOST_FEATURES: "h2c" }, listen: listening },
+  { why: "it wants no link", env: launched, given: { link: "off" }, listen: listening },
+  { why: "it always listens", env: launched, given: { listen: "always" }, listen: listening },
+  { why: "it has a port of its own", env: launched, given: { port: 5000 }, listen: { ...listening, port: 5000 } },
+  { why: "it has another host", env: launched, given: { hostUrl: "http://127.0.0.1:9" }, listen: listening },
+] as const)("where a launched program listens if $why: $listen", ({ env, listen, ...rest }) => {
+  const given = "given" in rest ? rest.given : {};
+  expect(resolveServeOptions({ ...given, env })).toMatchObject({ listen });
+});

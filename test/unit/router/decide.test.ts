@@ -57,6 +57,15 @@ const faults: readonly { name: string; code: string; status: number; retry: bool
     },
   },
   {
+    name: "not declared",
+    code: "permission_denied",
+    status: 403,
+    retry: false,
+    apply: ({ view }) => {
+      view.missing = "not declared";
+    },
+  },
+  {
     name: "not allowed",
     code: "permission_denied",
     status: 403,
@@ -183,4 +192,11 @@ test("a call that is tried again goes to another provider and does not count twi
   call.view.waitMs = 1_000;
   call.request.retry = { exclude: new Set(["logger-1"]) };
   expect(decided(call)).toMatchObject({ kind: "forward", provider: { plugin: { runtimeId: "logger-2" } } });
+});
+
+test("what a plugin did not declare is refused as such, also while no provider can take it", () => {
+  const call = goodCall();
+  for (const provider of call.view.providers) provider.plugin = { ...provider.plugin, health };
+  call.view.missing = "not declared";
+  expect(decided(call)).toMatchObject({ kind: "refuse", code: "permission_denied", reason: "not declared" });
 });

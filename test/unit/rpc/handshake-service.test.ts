@@ -33,6 +33,7 @@ function start(port: Partial<HandshakePort> = {}) {
       return { runtimeId: `${selfId}-1`, token: "t" };
     },
     refused: () => {},
+    hostSecretFor: () => "the-host-secret",
     renew: () => undefined,
     ...port,
   });

@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { DeclarationSchema } from "../../../src/gen/connectplugin/v1/common_pb.js";
 import { HandshakeResponseSchema } from "../../../src/gen/connectplugin/v1/handshake_pb.js";
 import { GetPluginInfoResponseSchema } from "../../../src/gen/connectplugin/v1/identity_pb.js";
-import { fromPluginInfo, servicesOfHandshake } from "../../../src/rpc/wire-declaration.js";
+import { fromDeclaration, fromPluginInfo, servicesOfHandshake } from "../../../src/rpc/wire-declaration.js";
 
 test("everything of a plugin's info is taken over, and every dependency counts as declared", () => {
   const info = create(GetPluginInfoResponseSchema, {
@@ -25,6 +26,23 @@ test("everything of a plugin's info is taken over, and every dependency counts a
     ],
     metadata: { zone: "a" },
   });
+});
+
+test.each([
+  { info: {}, silentOn: ["provides", "requires"], why: "both are empty" },
+  { info: { provides: [{ type: "cache" }] }, silentOn: ["requires"], why: "requires is empty" },
+  { info: { requires: [{ type: "logger" }] }, silentOn: ["provides"], why: "provides is empty" },
+  { info: { complete: true }, silentOn: undefined, why: "the plugin says that empty is empty" },
+])("an empty list of a plugin's info says nothing, unless it says so: $why", ({ info, silentOn }) => {
+  expect(fromPluginInfo(create(GetPluginInfoResponseSchema, info)).silentOn).toEqual(silentOn);
+});
+
+test("methods are taken over, from a plugin's info and from its handshake", () => {
+  const requires = [{ type: "logger", methods: ["Log", "log.v1.Log/Tail"] }];
+  const wanted = [expect.objectContaining({ type: "logger", methods: ["Log", "log.v1.Log/Tail"], source: "declared" })];
+  expect(fromPluginInfo(create(GetPluginInfoResponseSchema, { requires })).requires).toEqual(wanted);
+  const declaration = fromDeclaration("app", "1.0.0", create(DeclarationSchema, { requires }));
+  expect(declaration).toMatchObject({ selfId: "app", selfVersion: "1.0.0", provides: [], requires: wanted });
 });
 
 test("a handshake server lists services, or is one itself under its path", () => {

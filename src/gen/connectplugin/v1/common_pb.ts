@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file connectplugin/v1/common.proto.
  */
 export const file_connectplugin_v1_common: GenFile = /*@__PURE__*/
-  fileDesc("Ch1jb25uZWN0cGx1Z2luL3YxL2NvbW1vbi5wcm90bxIQY29ubmVjdHBsdWdpbi52MSJBChJTZXJ2aWNlRGVjbGFyYXRpb24SDAoEdHlwZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEgwKBHBhdGgYAyABKAkibwoRU2VydmljZURlcGVuZGVuY3kSDAoEdHlwZRgBIAEoCRITCgttaW5fdmVyc2lvbhgCIAEoCRIcChRyZXF1aXJlZF9mb3Jfc3RhcnR1cBgDIAEoCBIZChF3YXRjaF9mb3JfY2hhbmdlcxgEIAEoCCI9CgpDYXBhYmlsaXR5EgwKBHR5cGUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghlbmRwb2ludBgDIAEoCSp8CgtIZWFsdGhTdGF0ZRIcChhIRUFMVEhfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRIRUFMVEhfU1RBVEVfSEVBTFRIWRABEhkKFUhFQUxUSF9TVEFURV9ERUdSQURFRBACEhoKFkhFQUxUSF9TVEFURV9VTkhFQUxUSFkQA2IGcHJvdG8z");
+  fileDesc("Ch1jb25uZWN0cGx1Z2luL3YxL2NvbW1vbi5wcm90bxIQY29ubmVjdHBsdWdpbi52MSJBChJTZXJ2aWNlRGVjbGFyYXRpb24SDAoEdHlwZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEgwKBHBhdGgYAyABKAkikgEKEVNlcnZpY2VEZXBlbmRlbmN5EgwKBHR5cGUYASABKAkSEwoLbWluX3ZlcnNpb24YAiABKAkSHAoUcmVxdWlyZWRfZm9yX3N0YXJ0dXAYAyABKAgSGQoRd2F0Y2hfZm9yX2NoYW5nZXMYBCABKAgSDwoHbWV0aG9kcxhkIAMoCRIQCghvYnNlcnZlZBhlIAEoCCJ8CgtEZWNsYXJhdGlvbhI2Cghwcm92aWRlcxgBIAMoCzIkLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlY2xhcmF0aW9uEjUKCHJlcXVpcmVzGAIgAygLMiMuY29ubmVjdHBsdWdpbi52MS5TZXJ2aWNlRGVwZW5kZW5jeSI9CgpDYXBhYmlsaXR5EgwKBHR5cGUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIQCghlbmRwb2ludBgDIAEoCSp8CgtIZWFsdGhTdGF0ZRIcChhIRUFMVEhfU1RBVEVfVU5TUEVDSUZJRUQQABIYChRIRUFMVEhfU1RBVEVfSEVBTFRIWRABEhkKFUhFQUxUSF9TVEFURV9ERUdSQURFRBACEhoKFkhFQUxUSF9TVEFURV9VTkhFQUxUSFkQA2IGcHJvdG8z");
 
 /**
  * A service that a plugin offers to the others.
@@ -84,6 +84,22 @@ export type ServiceDependency = Message<"connectplugin.v1.ServiceDependency"> & 
    * @generated from field: bool watch_for_changes = 4;
    */
   watchForChanges: boolean;
+
+  /**
+   * The methods that the plugin calls, as `Method` or `pkg.Service/Method`; what ends with a slash allows every path below it. Empty
+   * means all of them. At most 100, each at most 256 bytes of printable ASCII without `?`, `#` and a slash in front. Anything
+   * else is refused with invalid_argument.
+   *
+   * @generated from field: repeated string methods = 100;
+   */
+  methods: string[];
+
+  /**
+   * Said by the host, to operators: the plugin has not declared this dependency, it was seen to use it. Ignored in what a plugin says.
+   *
+   * @generated from field: bool observed = 101;
+   */
+  observed: boolean;
 };
 
 /**
@@ -92,6 +108,34 @@ export type ServiceDependency = Message<"connectplugin.v1.ServiceDependency"> & 
  */
 export const ServiceDependencySchema: GenMessage<ServiceDependency> = /*@__PURE__*/
   messageDesc(file_connectplugin_v1_common, 1);
+
+/**
+ * All that a plugin calls and offers. The host holds the plugin to it.
+ *
+ * @generated from message connectplugin.v1.Declaration
+ */
+export type Declaration = Message<"connectplugin.v1.Declaration"> & {
+  /**
+   * The services that it offers. At most 100.
+   *
+   * @generated from field: repeated connectplugin.v1.ServiceDeclaration provides = 1;
+   */
+  provides: ServiceDeclaration[];
+
+  /**
+   * The services that it needs. At most 100.
+   *
+   * @generated from field: repeated connectplugin.v1.ServiceDependency requires = 2;
+   */
+  requires: ServiceDependency[];
+};
+
+/**
+ * Describes the message connectplugin.v1.Declaration.
+ * Use `create(DeclarationSchema)` to create a new message.
+ */
+export const DeclarationSchema: GenMessage<Declaration> = /*@__PURE__*/
+  messageDesc(file_connectplugin_v1_common, 2);
 
 /**
  * Something that the host itself offers to plugins, beside what plugins offer each other.
@@ -126,7 +170,7 @@ export type Capability = Message<"connectplugin.v1.Capability"> & {
  * Use `create(CapabilitySchema)` to create a new message.
  */
 export const CapabilitySchema: GenMessage<Capability> = /*@__PURE__*/
-  messageDesc(file_connectplugin_v1_common, 2);
+  messageDesc(file_connectplugin_v1_common, 3);
 
 /**
  * What a plugin says of its own condition, and what the host says of a plugin.

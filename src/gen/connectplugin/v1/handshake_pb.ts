@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Capability, ServiceDeclaration, ServiceDependency } from "./common_pb.js";
+import type { Capability, Declaration, ServiceDeclaration, ServiceDependency } from "./common_pb.js";
 import { file_connectplugin_v1_common } from "./common_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file connectplugin/v1/handshake.proto.
  */
 export const file_connectplugin_v1_handshake: GenFile = /*@__PURE__*/
-  fileDesc("CiBjb25uZWN0cGx1Z2luL3YxL2hhbmRzaGFrZS5wcm90bxIQY29ubmVjdHBsdWdpbi52MSLhAgoQSGFuZHNoYWtlUmVxdWVzdBIdChVjb3JlX3Byb3RvY29sX3ZlcnNpb24YASABKAUSHAoUYXBwX3Byb3RvY29sX3ZlcnNpb24YAiABKAUSGAoQbWFnaWNfY29va2llX2tleRgDIAEoCRIaChJtYWdpY19jb29raWVfdmFsdWUYBCABKAkSGQoRcmVxdWVzdGVkX3BsdWdpbnMYBSADKAkSTwoPY2xpZW50X21ldGFkYXRhGAYgAygLMjYuY29ubmVjdHBsdWdpbi52MS5IYW5kc2hha2VSZXF1ZXN0LkNsaWVudE1ldGFkYXRhRW50cnkSDwoHc2VsZl9pZBgKIAEoCRIUCgxzZWxmX3ZlcnNpb24YCyABKAkSEAoIYmFzZV91cmwYZCABKAkaNQoTQ2xpZW50TWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIoMDChFIYW5kc2hha2VSZXNwb25zZRIdChVjb3JlX3Byb3RvY29sX3ZlcnNpb24YASABKAUSHAoUYXBwX3Byb3RvY29sX3ZlcnNpb24YAiABKAUSLQoHcGx1Z2lucxgDIAMoCzIcLmNvbm5lY3RwbHVnaW4udjEuUGx1Z2luSW5mbxJQCg9zZXJ2ZXJfbWV0YWRhdGEYBCADKAsyNy5jb25uZWN0cGx1Z2luLnYxLkhhbmRzaGFrZVJlc3BvbnNlLlNlcnZlck1ldGFkYXRhRW50cnkSNwoRaG9zdF9jYXBhYmlsaXRpZXMYBSADKAsyHC5jb25uZWN0cGx1Z2luLnYxLkNhcGFiaWxpdHkSEgoKcnVudGltZV9pZBgKIAEoCRIVCg1ydW50aW1lX3Rva2VuGAsgASgJEhUKDWhvc3RfZmVhdHVyZXMYZCADKAkaNQoTU2VydmVyTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIrABCgpQbHVnaW5JbmZvEgwKBG5hbWUYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIUCgxzZXJ2aWNlX3BhdGgYAyABKAkSNgoIcHJvdmlkZXMYCiADKAsyJC5jb25uZWN0cGx1Z2luLnYxLlNlcnZpY2VEZWNsYXJhdGlvbhI1CghyZXF1aXJlcxgLIAMoCzIjLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlcGVuZGVuY3kyaAoQSGFuZHNoYWtlU2VydmljZRJUCglIYW5kc2hha2USIi5jb25uZWN0cGx1Z2luLnYxLkhhbmRzaGFrZVJlcXVlc3QaIy5jb25uZWN0cGx1Z2luLnYxLkhhbmRzaGFrZVJlc3BvbnNlYgZwcm90bzM", [file_connectplugin_v1_common]);
+  fileDesc("CiBjb25uZWN0cGx1Z2luL3YxL2hhbmRzaGFrZS5wcm90bxIQY29ubmVjdHBsdWdpbi52MSKxAwoQSGFuZHNoYWtlUmVxdWVzdBIdChVjb3JlX3Byb3RvY29sX3ZlcnNpb24YASABKAUSHAoUYXBwX3Byb3RvY29sX3ZlcnNpb24YAiABKAUSGAoQbWFnaWNfY29va2llX2tleRgDIAEoCRIaChJtYWdpY19jb29raWVfdmFsdWUYBCABKAkSGQoRcmVxdWVzdGVkX3BsdWdpbnMYBSADKAkSTwoPY2xpZW50X21ldGFkYXRhGAYgAygLMjYuY29ubmVjdHBsdWdpbi52MS5IYW5kc2hha2VSZXF1ZXN0LkNsaWVudE1ldGFkYXRhRW50cnkSDwoHc2VsZl9pZBgKIAEoCRIUCgxzZWxmX3ZlcnNpb24YCyABKAkSEAoIYmFzZV91cmwYZCABKAkSMgoLZGVjbGFyYXRpb24YZSABKAsyHS5jb25uZWN0cGx1Z2luLnYxLkRlY2xhcmF0aW9uEhoKEmNoZWNrc19ob3N0X3NlY3JldBhmIAEoCBo1ChNDbGllbnRNZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEimAMKEUhhbmRzaGFrZVJlc3BvbnNlEh0KFWNvcmVfcHJvdG9jb2xfdmVyc2lvbhgBIAEoBRIcChRhcHBfcHJvdG9jb2xfdmVyc2lvbhgCIAEoBRItCgdwbHVnaW5zGAMgAygLMhwuY29ubmVjdHBsdWdpbi52MS5QbHVnaW5JbmZvElAKD3NlcnZlcl9tZXRhZGF0YRgEIAMoCzI3LmNvbm5lY3RwbHVnaW4udjEuSGFuZHNoYWtlUmVzcG9uc2UuU2VydmVyTWV0YWRhdGFFbnRyeRI3ChFob3N0X2NhcGFiaWxpdGllcxgFIAMoCzIcLmNvbm5lY3RwbHVnaW4udjEuQ2FwYWJpbGl0eRISCgpydW50aW1lX2lkGAogASgJEhUKDXJ1bnRpbWVfdG9rZW4YCyABKAkSFQoNaG9zdF9mZWF0dXJlcxhkIAMoCRITCgtob3N0X3NlY3JldBhlIAEoCRo1ChNTZXJ2ZXJNZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEisAEKClBsdWdpbkluZm8SDAoEbmFtZRgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEhQKDHNlcnZpY2VfcGF0aBgDIAEoCRI2Cghwcm92aWRlcxgKIAMoCzIkLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlY2xhcmF0aW9uEjUKCHJlcXVpcmVzGAsgAygLMiMuY29ubmVjdHBsdWdpbi52MS5TZXJ2aWNlRGVwZW5kZW5jeTJoChBIYW5kc2hha2VTZXJ2aWNlElQKCUhhbmRzaGFrZRIiLmNvbm5lY3RwbHVnaW4udjEuSGFuZHNoYWtlUmVxdWVzdBojLmNvbm5lY3RwbHVnaW4udjEuSGFuZHNoYWtlUmVzcG9uc2ViBnByb3RvMw", [file_connectplugin_v1_common]);
 
 /**
  * What a program says of itself before it is a plugin.
@@ -87,6 +87,21 @@ export type HandshakeRequest = Message<"connectplugin.v1.HandshakeRequest"> & {
    * @generated from field: string base_url = 100;
    */
   baseUrl: string;
+
+  /**
+   * All that the plugin calls and offers, so that the host knows it from the first call on. Checked like the answer of GetPluginInfo.
+   * Not read when an identity is renewed. Absent means not said.
+   *
+   * @generated from field: connectplugin.v1.Declaration declaration = 101;
+   */
+  declaration?: Declaration | undefined;
+
+  /**
+   * Whether the plugin checks the host's secret on every call that comes to its port. Then the host answers with one.
+   *
+   * @generated from field: bool checks_host_secret = 102;
+   */
+  checksHostSecret: boolean;
 };
 
 /**
@@ -160,6 +175,15 @@ export type HandshakeResponse = Message<"connectplugin.v1.HandshakeResponse"> & 
    * @generated from field: repeated string host_features = 100;
    */
   hostFeatures: string[];
+
+  /**
+   * By this the plugin knows its host: the host sends it as `X-Plugin-Host-Secret` with every call to the plugin, its own and those
+   * of callers. Secret; the same for as long as the identity or the launch lasts. Empty if the plugin does not check it, or got
+   * no identity.
+   *
+   * @generated from field: string host_secret = 101;
+   */
+  hostSecret: string;
 };
 
 /**

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file connectplugin/v1/identity.proto.
  */
 export const file_connectplugin_v1_identity: GenFile = /*@__PURE__*/
-  fileDesc("Ch9jb25uZWN0cGx1Z2luL3YxL2lkZW50aXR5LnByb3RvEhBjb25uZWN0cGx1Z2luLnYxIhYKFEdldFBsdWdpbkluZm9SZXF1ZXN0IqcCChVHZXRQbHVnaW5JbmZvUmVzcG9uc2USDwoHc2VsZl9pZBgBIAEoCRIUCgxzZWxmX3ZlcnNpb24YAiABKAkSNgoIcHJvdmlkZXMYAyADKAsyJC5jb25uZWN0cGx1Z2luLnYxLlNlcnZpY2VEZWNsYXJhdGlvbhI1CghyZXF1aXJlcxgEIAMoCzIjLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlcGVuZGVuY3kSRwoIbWV0YWRhdGEYBSADKAsyNS5jb25uZWN0cGx1Z2luLnYxLkdldFBsdWdpbkluZm9SZXNwb25zZS5NZXRhZGF0YUVudHJ5Gi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvChlTZXRSdW50aW1lSWRlbnRpdHlSZXF1ZXN0EhIKCnJ1bnRpbWVfaWQYASABKAkSFQoNcnVudGltZV90b2tlbhgCIAEoCRIQCghob3N0X3VybBgDIAEoCRIVCg1ob3N0X2ZlYXR1cmVzGGQgAygJIjIKGlNldFJ1bnRpbWVJZGVudGl0eVJlc3BvbnNlEhQKDGFja25vd2xlZGdlZBgBIAEoCDLjAQoOUGx1Z2luSWRlbnRpdHkSYAoNR2V0UGx1Z2luSW5mbxImLmNvbm5lY3RwbHVnaW4udjEuR2V0UGx1Z2luSW5mb1JlcXVlc3QaJy5jb25uZWN0cGx1Z2luLnYxLkdldFBsdWdpbkluZm9SZXNwb25zZRJvChJTZXRSdW50aW1lSWRlbnRpdHkSKy5jb25uZWN0cGx1Z2luLnYxLlNldFJ1bnRpbWVJZGVudGl0eVJlcXVlc3QaLC5jb25uZWN0cGx1Z2luLnYxLlNldFJ1bnRpbWVJZGVudGl0eVJlc3BvbnNlYgZwcm90bzM", [file_connectplugin_v1_common]);
+  fileDesc("Ch9jb25uZWN0cGx1Z2luL3YxL2lkZW50aXR5LnByb3RvEhBjb25uZWN0cGx1Z2luLnYxIhYKFEdldFBsdWdpbkluZm9SZXF1ZXN0IrkCChVHZXRQbHVnaW5JbmZvUmVzcG9uc2USDwoHc2VsZl9pZBgBIAEoCRIUCgxzZWxmX3ZlcnNpb24YAiABKAkSNgoIcHJvdmlkZXMYAyADKAsyJC5jb25uZWN0cGx1Z2luLnYxLlNlcnZpY2VEZWNsYXJhdGlvbhI1CghyZXF1aXJlcxgEIAMoCzIjLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlcGVuZGVuY3kSRwoIbWV0YWRhdGEYBSADKAsyNS5jb25uZWN0cGx1Z2luLnYxLkdldFBsdWdpbkluZm9SZXNwb25zZS5NZXRhZGF0YUVudHJ5EhAKCGNvbXBsZXRlGGQgASgIGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJvChlTZXRSdW50aW1lSWRlbnRpdHlSZXF1ZXN0EhIKCnJ1bnRpbWVfaWQYASABKAkSFQoNcnVudGltZV90b2tlbhgCIAEoCRIQCghob3N0X3VybBgDIAEoCRIVCg1ob3N0X2ZlYXR1cmVzGGQgAygJIk4KGlNldFJ1bnRpbWVJZGVudGl0eVJlc3BvbnNlEhQKDGFja25vd2xlZGdlZBgBIAEoCBIaChJjaGVja3NfaG9zdF9zZWNyZXQYZCABKAgy4wEKDlBsdWdpbklkZW50aXR5EmAKDUdldFBsdWdpbkluZm8SJi5jb25uZWN0cGx1Z2luLnYxLkdldFBsdWdpbkluZm9SZXF1ZXN0GicuY29ubmVjdHBsdWdpbi52MS5HZXRQbHVnaW5JbmZvUmVzcG9uc2USbwoSU2V0UnVudGltZUlkZW50aXR5EisuY29ubmVjdHBsdWdpbi52MS5TZXRSdW50aW1lSWRlbnRpdHlSZXF1ZXN0GiwuY29ubmVjdHBsdWdpbi52MS5TZXRSdW50aW1lSWRlbnRpdHlSZXNwb25zZWIGcHJvdG8z", [file_connectplugin_v1_common]);
 
 /**
  * Nothing to ask beyond the call itself.
@@ -69,6 +69,13 @@ export type GetPluginInfoResponse = Message<"connectplugin.v1.GetPluginInfoRespo
    * @generated from field: map<string, string> metadata = 5;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * Whether the lists are all that the plugin offers and needs, also where they are empty. Otherwise an empty list says nothing.
+   *
+   * @generated from field: bool complete = 100;
+   */
+  complete: boolean;
 };
 
 /**
@@ -133,6 +140,14 @@ export type SetRuntimeIdentityResponse = Message<"connectplugin.v1.SetRuntimeIde
    * @generated from field: bool acknowledged = 1;
    */
   acknowledged: boolean;
+
+  /**
+   * Whether the plugin checks the host's secret on every call that comes to its port, so that calls of others through the host have to carry
+   * it, too. Only a launched program can have it already.
+   *
+   * @generated from field: bool checks_host_secret = 100;
+   */
+  checksHostSecret: boolean;
 };
 
 /**

@@ -124,18 +124,23 @@ test.each<{ text: string; error: string | RegExp; why: string }>([
   { text: "plugins: {}", error: "host.yaml:1:1: plugins must be a list, got an object", why: "no list" },
   {
     text: plugins("{}"),
-    error: /^host\.yaml:2:5: plugins\[0\] must have exactly one of endpoint, command, module$/,
+    error: /^host\.yaml:2:5: plugins\[0\] must have exactly one of endpoint, command, module, worker$/,
     why: "no source",
   },
   {
     text: plugins("endpoint: http://a\n    module: ./b"),
-    error: /^host\.yaml:3:13: plugins\[0\]\.module must have exactly one of endpoint, command, module/,
+    error: /^host\.yaml:3:13: plugins\[0\]\.module must have exactly one of endpoint, command, module, worker/,
     why: "two sources",
   },
   {
     text: plugins("endpoint: http://a\n    args: [b]"),
-    error: "host.yaml:3:11: plugins[0].args belongs to a `command`",
+    error: "host.yaml:3:11: plugins[0].args belongs to a `command` or a `worker`",
     why: "arguments for nothing",
+  },
+  {
+    text: plugins("module: ./a.mjs\n    watchdogMs: 500"),
+    error: "host.yaml:3:17: plugins[0].watchdogMs belongs to a `worker`",
+    why: "a watchdog for nothing",
   },
   {
     text: plugins("command: a\n    args: [b, 5]"),

@@ -14,7 +14,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file connectplugin/admin/v1/platform.proto.
  */
 export const file_connectplugin_admin_v1_platform: GenFile = /*@__PURE__*/
-  fileDesc("CiVjb25uZWN0cGx1Z2luL2FkbWluL3YxL3BsYXRmb3JtLnByb3RvEhZjb25uZWN0cGx1Z2luLmFkbWluLnYxIsYBCgxQbHVnaW5Tb3VyY2USOgoIZW5kcG9pbnQYASABKAsyJi5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkVuZHBvaW50U291cmNlSAASOAoHcHJvY2VzcxgCIAEoCzIlLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUHJvY2Vzc1NvdXJjZUgAEjYKBm1vZHVsZRgDIAEoCzIkLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuTW9kdWxlU291cmNlSABCCAoGc291cmNlIh0KDkVuZHBvaW50U291cmNlEgsKA3VybBgBIAEoCSKWAQoNUHJvY2Vzc1NvdXJjZRIPCgdjb21tYW5kGAEgAygJEjsKA2VudhgCIAMoCzIuLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUHJvY2Vzc1NvdXJjZS5FbnZFbnRyeRILCgNjd2QYAyABKAkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIxCgxNb2R1bGVTb3VyY2USEQoJc3BlY2lmaWVyGAEgASgJEg4KBndvcmtlchgCIAEoCCKpAQoRUGx1Z2luRGVjbGFyYXRpb24SDwoHc2VsZl9pZBgBIAEoCRIUCgxzZWxmX3ZlcnNpb24YAiABKAkSNgoIcHJvdmlkZXMYAyADKAsyJC5jb25uZWN0cGx1Z2luLnYxLlNlcnZpY2VEZWNsYXJhdGlvbhI1CghyZXF1aXJlcxgEIAMoCzIjLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlcGVuZGVuY3kirQMKBlBsdWdpbhISCgpydW50aW1lX2lkGAEgASgJEg8KB3NlbGZfaWQYAiABKAkSFAoMc2VsZl92ZXJzaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEg4KBmhlYWx0aBgFIAEoCRIOCgZyZWFzb24YBiABKAkSNgoIcHJvdmlkZXMYByADKAsyJC5jb25uZWN0cGx1Z2luLnYxLlNlcnZpY2VEZWNsYXJhdGlvbhI1CghyZXF1aXJlcxgIIAMoCzIjLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlcGVuZGVuY3kSFAoMZW5kcG9pbnRfdXJsGAkgASgJEhAKA3BpZBgKIAEoBUgAiAEBEi4KCnN0YXJ0X3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWluX2ZsaWdodBgMIAEoDRIOCgZvcmlnaW4YDSABKAkSDwoHd2FpdGluZxgOIAEoDRI2Cgd0cmFmZmljGA8gASgLMiUuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5UcmFmZmljQgYKBF9waWQibgoNUGx1Z2luVHJhZmZpYxINCgVzdGF0ZRgBIAEoCRIQCghmYWlsdXJlcxgCIAEoDRIRCgllamVjdGlvbnMYAyABKA0SKQoFdW50aWwYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIlYKBkltcGFjdBIZChFhZmZlY3RlZF9zZXJ2aWNlcxgBIAMoCRIYChBhZmZlY3RlZF9wbHVnaW5zGAIgAygJEhcKD29wdGlvbmFsX2ltcGFjdBgDIAMoCSKxAQoQQWRkUGx1Z2luUmVxdWVzdBI0CgZzb3VyY2UYASABKAsyJC5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsdWdpblNvdXJjZRIqCgd0aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjsKCGRlY2xhcmVzGAMgASgLMikuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5EZWNsYXJhdGlvbiJDChFBZGRQbHVnaW5SZXNwb25zZRIuCgZwbHVnaW4YASABKAsyHi5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsdWdpbiLpAQoUUmVwbGFjZVBsdWdpblJlcXVlc3QSEgoKcnVudGltZV9pZBgBIAEoCRI0CgZzb3VyY2UYAiABKAsyJC5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsdWdpblNvdXJjZRIqCgd0aW1lb3V0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjsKCGRlY2xhcmVzGAQgASgLMikuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5EZWNsYXJhdGlvbhIeChZhbGxvd19taXNzaW5nX3NlcnZpY2VzGAUgASgIIkcKFVJlcGxhY2VQbHVnaW5SZXNwb25zZRIuCgZwbHVnaW4YASABKAsyHi5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsdWdpbiJqChNSZW1vdmVQbHVnaW5SZXF1ZXN0EhIKCnJ1bnRpbWVfaWQYASABKAkSDgoGcmVhc29uGAIgASgJEi8KDGdyYWNlX3BlcmlvZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJGChRSZW1vdmVQbHVnaW5SZXNwb25zZRIuCgZpbXBhY3QYASABKAsyHi5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkltcGFjdCImChBHZXRQbHVnaW5SZXF1ZXN0EhIKCnJ1bnRpbWVfaWQYASABKAkiQwoRR2V0UGx1Z2luUmVzcG9uc2USLgoGcGx1Z2luGAEgASgLMh4uY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW4iFAoSTGlzdFBsdWdpbnNSZXF1ZXN0IkYKE0xpc3RQbHVnaW5zUmVzcG9uc2USLwoHcGx1Z2lucxgBIAMoCzIeLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUGx1Z2luIhUKE0xpc3RTZXJ2aWNlc1JlcXVlc3QiYwoPU2VydmljZVByb3ZpZGVyEhIKCnJ1bnRpbWVfaWQYASABKAkSDwoHdmVyc2lvbhgCIAEoCRIMCgRwYXRoGAMgASgJEg0KBXN0YXRlGAQgASgJEg4KBnJlYXNvbhgFIAEoCSJlCgdTZXJ2aWNlEgwKBHR5cGUYASABKAkSEAoIc3RyYXRlZ3kYAiABKAkSOgoJcHJvdmlkZXJzGAMgAygLMicuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5TZXJ2aWNlUHJvdmlkZXIiSQoUTGlzdFNlcnZpY2VzUmVzcG9uc2USMQoIc2VydmljZXMYASADKAsyHy5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlNlcnZpY2UiGAoWR2V0U3RhcnR1cE9yZGVyUmVxdWVzdCIjCgxTdGFydHVwTGV2ZWwSEwoLcnVudGltZV9pZHMYASADKAkiZAoXR2V0U3RhcnR1cE9yZGVyUmVzcG9uc2USEwoLcnVudGltZV9pZHMYASADKAkSNAoGbGV2ZWxzGAIgAygLMiQuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5TdGFydHVwTGV2ZWwiJgoQR2V0SW1wYWN0UmVxdWVzdBISCgpydW50aW1lX2lkGAEgASgJImEKEUdldEltcGFjdFJlc3BvbnNlEhkKEWFmZmVjdGVkX3NlcnZpY2VzGAEgAygJEhgKEGFmZmVjdGVkX3BsdWdpbnMYAiADKAkSFwoPb3B0aW9uYWxfaW1wYWN0GAMgAygJIqIBCgtQbGFuUmVxdWVzdBI4CgNhZGQYASABKAsyKS5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsdWdpbkRlY2xhcmF0aW9uSAASEAoGcmVtb3ZlGAIgASgJSAASOgoHcmVwbGFjZRgDIAEoCzInLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUGxhblJlcGxhY2VtZW50SABCCwoJb3BlcmF0aW9uImIKD1BsYW5SZXBsYWNlbWVudBISCgpydW50aW1lX2lkGAEgASgJEjsKCGRlY2xhcmVzGAIgASgLMikuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5EZWNsYXJhdGlvbiJfCgxQbGFuUmVzcG9uc2USDQoFc3RlcHMYASADKAkSLgoGaW1wYWN0GAIgASgLMh4uY29ubmVjdHBsdWdpbi5hZG1pbi52MS5JbXBhY3QSEAoIcHJvYmxlbXMYAyADKAkiRQobU2V0U2VsZWN0aW9uU3RyYXRlZ3lSZXF1ZXN0EhQKDHNlcnZpY2VfdHlwZRgBIAEoCRIQCghzdHJhdGVneRgCIAEoCSIeChxTZXRTZWxlY3Rpb25TdHJhdGVneVJlc3BvbnNlIiMKEldhdGNoRXZlbnRzUmVxdWVzdBINCgVuYW1lcxgBIAMoCSKIAQoTV2F0Y2hFdmVudHNSZXNwb25zZRIMCgRuYW1lGAEgASgJEigKBHRpbWUYAiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEigKB2RldGFpbHMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eg8KB2Ryb3BwZWQYBCABKAQymAkKD1BsYXRmb3JtU2VydmljZRJgCglBZGRQbHVnaW4SKC5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkFkZFBsdWdpblJlcXVlc3QaKS5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkFkZFBsdWdpblJlc3BvbnNlEmwKDVJlcGxhY2VQbHVnaW4SLC5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlJlcGxhY2VQbHVnaW5SZXF1ZXN0Gi0uY29ubmVjdHBsdWdpbi5hZG1pbi52MS5SZXBsYWNlUGx1Z2luUmVzcG9uc2USaQoMUmVtb3ZlUGx1Z2luEisuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5SZW1vdmVQbHVnaW5SZXF1ZXN0GiwuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5SZW1vdmVQbHVnaW5SZXNwb25zZRJgCglHZXRQbHVnaW4SKC5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkdldFBsdWdpblJlcXVlc3QaKS5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkdldFBsdWdpblJlc3BvbnNlEmYKC0xpc3RQbHVnaW5zEiouY29ubmVjdHBsdWdpbi5hZG1pbi52MS5MaXN0UGx1Z2luc1JlcXVlc3QaKy5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkxpc3RQbHVnaW5zUmVzcG9uc2USaQoMTGlzdFNlcnZpY2VzEisuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5MaXN0U2VydmljZXNSZXF1ZXN0GiwuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5MaXN0U2VydmljZXNSZXNwb25zZRJyCg9HZXRTdGFydHVwT3JkZXISLi5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkdldFN0YXJ0dXBPcmRlclJlcXVlc3QaLy5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkdldFN0YXJ0dXBPcmRlclJlc3BvbnNlEmAKCUdldEltcGFjdBIoLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuR2V0SW1wYWN0UmVxdWVzdBopLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuR2V0SW1wYWN0UmVzcG9uc2USUQoEUGxhbhIjLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUGxhblJlcXVlc3QaJC5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsYW5SZXNwb25zZRKBAQoUU2V0U2VsZWN0aW9uU3RyYXRlZ3kSMy5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlNldFNlbGVjdGlvblN0cmF0ZWd5UmVxdWVzdBo0LmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuU2V0U2VsZWN0aW9uU3RyYXRlZ3lSZXNwb25zZRJoCgtXYXRjaEV2ZW50cxIqLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuV2F0Y2hFdmVudHNSZXF1ZXN0GisuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_connectplugin_v1_common, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
+  fileDesc("CiVjb25uZWN0cGx1Z2luL2FkbWluL3YxL3BsYXRmb3JtLnByb3RvEhZjb25uZWN0cGx1Z2luLmFkbWluLnYxIsYBCgxQbHVnaW5Tb3VyY2USOgoIZW5kcG9pbnQYASABKAsyJi5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkVuZHBvaW50U291cmNlSAASOAoHcHJvY2VzcxgCIAEoCzIlLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUHJvY2Vzc1NvdXJjZUgAEjYKBm1vZHVsZRgDIAEoCzIkLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuTW9kdWxlU291cmNlSABCCAoGc291cmNlIh0KDkVuZHBvaW50U291cmNlEgsKA3VybBgBIAEoCSKWAQoNUHJvY2Vzc1NvdXJjZRIPCgdjb21tYW5kGAEgAygJEjsKA2VudhgCIAMoCzIuLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUHJvY2Vzc1NvdXJjZS5FbnZFbnRyeRILCgNjd2QYAyABKAkaKgoIRW52RW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASIxCgxNb2R1bGVTb3VyY2USEQoJc3BlY2lmaWVyGAEgASgJEg4KBndvcmtlchgCIAEoCCKpAQoRUGx1Z2luRGVjbGFyYXRpb24SDwoHc2VsZl9pZBgBIAEoCRIUCgxzZWxmX3ZlcnNpb24YAiABKAkSNgoIcHJvdmlkZXMYAyADKAsyJC5jb25uZWN0cGx1Z2luLnYxLlNlcnZpY2VEZWNsYXJhdGlvbhI1CghyZXF1aXJlcxgEIAMoCzIjLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlcGVuZGVuY3kijwQKBlBsdWdpbhISCgpydW50aW1lX2lkGAEgASgJEg8KB3NlbGZfaWQYAiABKAkSFAoMc2VsZl92ZXJzaW9uGAMgASgJEg0KBXN0YXRlGAQgASgJEg4KBmhlYWx0aBgFIAEoCRIOCgZyZWFzb24YBiABKAkSNgoIcHJvdmlkZXMYByADKAsyJC5jb25uZWN0cGx1Z2luLnYxLlNlcnZpY2VEZWNsYXJhdGlvbhI1CghyZXF1aXJlcxgIIAMoCzIjLmNvbm5lY3RwbHVnaW4udjEuU2VydmljZURlcGVuZGVuY3kSFAoMZW5kcG9pbnRfdXJsGAkgASgJEhAKA3BpZBgKIAEoBUgAiAEBEi4KCnN0YXJ0X3RpbWUYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhEKCWluX2ZsaWdodBgMIAEoDRIOCgZvcmlnaW4YDSABKAkSDwoHd2FpdGluZxgOIAEoDRI2Cgd0cmFmZmljGA8gASgLMiUuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5UcmFmZmljEj4KC3N1cGVydmlzaW9uGBAgASgLMikuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5TdXBlcnZpc2lvbhISCgppbXBvcnRhbmNlGBEgASgJEgwKBGxpbmsYEiABKAhCBgoEX3BpZCKwAQoRUGx1Z2luU3VwZXJ2aXNpb24SDQoFc3RhdGUYASABKAkSDwoHYXR0ZW1wdBgCIAEoDRIrCgduZXh0X2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIpCgVzaW5jZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDwoHY3Jhc2hlcxgFIAEoDRISCgpsYXN0X2Vycm9yGAYgASgJIm4KDVBsdWdpblRyYWZmaWMSDQoFc3RhdGUYASABKAkSEAoIZmFpbHVyZXMYAiABKA0SEQoJZWplY3Rpb25zGAMgASgNEikKBXVudGlsGAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJWCgZJbXBhY3QSGQoRYWZmZWN0ZWRfc2VydmljZXMYASADKAkSGAoQYWZmZWN0ZWRfcGx1Z2lucxgCIAMoCRIXCg9vcHRpb25hbF9pbXBhY3QYAyADKAkisQEKEEFkZFBsdWdpblJlcXVlc3QSNAoGc291cmNlGAEgASgLMiQuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5Tb3VyY2USKgoHdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI7CghkZWNsYXJlcxgDIAEoCzIpLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUGx1Z2luRGVjbGFyYXRpb24iQwoRQWRkUGx1Z2luUmVzcG9uc2USLgoGcGx1Z2luGAEgASgLMh4uY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW4i6QEKFFJlcGxhY2VQbHVnaW5SZXF1ZXN0EhIKCnJ1bnRpbWVfaWQYASABKAkSNAoGc291cmNlGAIgASgLMiQuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5Tb3VyY2USKgoHdGltZW91dBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI7CghkZWNsYXJlcxgEIAEoCzIpLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUGx1Z2luRGVjbGFyYXRpb24SHgoWYWxsb3dfbWlzc2luZ19zZXJ2aWNlcxgFIAEoCCJHChVSZXBsYWNlUGx1Z2luUmVzcG9uc2USLgoGcGx1Z2luGAEgASgLMh4uY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW4iagoTUmVtb3ZlUGx1Z2luUmVxdWVzdBISCgpydW50aW1lX2lkGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIvCgxncmFjZV9wZXJpb2QYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iRgoUUmVtb3ZlUGx1Z2luUmVzcG9uc2USLgoGaW1wYWN0GAEgASgLMh4uY29ubmVjdHBsdWdpbi5hZG1pbi52MS5JbXBhY3QiKgoUUmVsZWFzZVBsdWdpblJlcXVlc3QSEgoKcnVudGltZV9pZBgBIAEoCSJHChVSZWxlYXNlUGx1Z2luUmVzcG9uc2USLgoGcGx1Z2luGAEgASgLMh4uY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW4iJgoQR2V0UGx1Z2luUmVxdWVzdBISCgpydW50aW1lX2lkGAEgASgJIkMKEUdldFBsdWdpblJlc3BvbnNlEi4KBnBsdWdpbhgBIAEoCzIeLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUGx1Z2luIhQKEkxpc3RQbHVnaW5zUmVxdWVzdCJGChNMaXN0UGx1Z2luc1Jlc3BvbnNlEi8KB3BsdWdpbnMYASADKAsyHi5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsdWdpbiIVChNMaXN0U2VydmljZXNSZXF1ZXN0ImMKD1NlcnZpY2VQcm92aWRlchISCgpydW50aW1lX2lkGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSDAoEcGF0aBgDIAEoCRINCgVzdGF0ZRgEIAEoCRIOCgZyZWFzb24YBSABKAkiZQoHU2VydmljZRIMCgR0eXBlGAEgASgJEhAKCHN0cmF0ZWd5GAIgASgJEjoKCXByb3ZpZGVycxgDIAMoCzInLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuU2VydmljZVByb3ZpZGVyIkkKFExpc3RTZXJ2aWNlc1Jlc3BvbnNlEjEKCHNlcnZpY2VzGAEgAygLMh8uY29ubmVjdHBsdWdpbi5hZG1pbi52MS5TZXJ2aWNlIhgKFkdldFN0YXJ0dXBPcmRlclJlcXVlc3QiIwoMU3RhcnR1cExldmVsEhMKC3J1bnRpbWVfaWRzGAEgAygJImQKF0dldFN0YXJ0dXBPcmRlclJlc3BvbnNlEhMKC3J1bnRpbWVfaWRzGAEgAygJEjQKBmxldmVscxgCIAMoCzIkLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuU3RhcnR1cExldmVsIiYKEEdldEltcGFjdFJlcXVlc3QSEgoKcnVudGltZV9pZBgBIAEoCSJhChFHZXRJbXBhY3RSZXNwb25zZRIZChFhZmZlY3RlZF9zZXJ2aWNlcxgBIAMoCRIYChBhZmZlY3RlZF9wbHVnaW5zGAIgAygJEhcKD29wdGlvbmFsX2ltcGFjdBgDIAMoCSKiAQoLUGxhblJlcXVlc3QSOAoDYWRkGAEgASgLMikuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5QbHVnaW5EZWNsYXJhdGlvbkgAEhAKBnJlbW92ZRgCIAEoCUgAEjoKB3JlcGxhY2UYAyABKAsyJy5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsYW5SZXBsYWNlbWVudEgAQgsKCW9wZXJhdGlvbiJiCg9QbGFuUmVwbGFjZW1lbnQSEgoKcnVudGltZV9pZBgBIAEoCRI7CghkZWNsYXJlcxgCIAEoCzIpLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUGx1Z2luRGVjbGFyYXRpb24iXwoMUGxhblJlc3BvbnNlEg0KBXN0ZXBzGAEgAygJEi4KBmltcGFjdBgCIAEoCzIeLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuSW1wYWN0EhAKCHByb2JsZW1zGAMgAygJIkUKG1NldFNlbGVjdGlvblN0cmF0ZWd5UmVxdWVzdBIUCgxzZXJ2aWNlX3R5cGUYASABKAkSEAoIc3RyYXRlZ3kYAiABKAkiHgocU2V0U2VsZWN0aW9uU3RyYXRlZ3lSZXNwb25zZSIjChJXYXRjaEV2ZW50c1JlcXVlc3QSDQoFbmFtZXMYASADKAkiiAEKE1dhdGNoRXZlbnRzUmVzcG9uc2USDAoEbmFtZRgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIoCgdkZXRhaWxzGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIPCgdkcm9wcGVkGAQgASgEMoYKCg9QbGF0Zm9ybVNlcnZpY2USYAoJQWRkUGx1Z2luEiguY29ubmVjdHBsdWdpbi5hZG1pbi52MS5BZGRQbHVnaW5SZXF1ZXN0GikuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5BZGRQbHVnaW5SZXNwb25zZRJsCg1SZXBsYWNlUGx1Z2luEiwuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5SZXBsYWNlUGx1Z2luUmVxdWVzdBotLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUmVwbGFjZVBsdWdpblJlc3BvbnNlEmkKDFJlbW92ZVBsdWdpbhIrLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUmVtb3ZlUGx1Z2luUmVxdWVzdBosLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUmVtb3ZlUGx1Z2luUmVzcG9uc2USbAoNUmVsZWFzZVBsdWdpbhIsLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUmVsZWFzZVBsdWdpblJlcXVlc3QaLS5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlJlbGVhc2VQbHVnaW5SZXNwb25zZRJgCglHZXRQbHVnaW4SKC5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkdldFBsdWdpblJlcXVlc3QaKS5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkdldFBsdWdpblJlc3BvbnNlEmYKC0xpc3RQbHVnaW5zEiouY29ubmVjdHBsdWdpbi5hZG1pbi52MS5MaXN0UGx1Z2luc1JlcXVlc3QaKy5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkxpc3RQbHVnaW5zUmVzcG9uc2USaQoMTGlzdFNlcnZpY2VzEisuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5MaXN0U2VydmljZXNSZXF1ZXN0GiwuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5MaXN0U2VydmljZXNSZXNwb25zZRJyCg9HZXRTdGFydHVwT3JkZXISLi5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkdldFN0YXJ0dXBPcmRlclJlcXVlc3QaLy5jb25uZWN0cGx1Z2luLmFkbWluLnYxLkdldFN0YXJ0dXBPcmRlclJlc3BvbnNlEmAKCUdldEltcGFjdBIoLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuR2V0SW1wYWN0UmVxdWVzdBopLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuR2V0SW1wYWN0UmVzcG9uc2USUQoEUGxhbhIjLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuUGxhblJlcXVlc3QaJC5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlBsYW5SZXNwb25zZRKBAQoUU2V0U2VsZWN0aW9uU3RyYXRlZ3kSMy5jb25uZWN0cGx1Z2luLmFkbWluLnYxLlNldFNlbGVjdGlvblN0cmF0ZWd5UmVxdWVzdBo0LmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuU2V0U2VsZWN0aW9uU3RyYXRlZ3lSZXNwb25zZRJoCgtXYXRjaEV2ZW50cxIqLmNvbm5lY3RwbHVnaW4uYWRtaW4udjEuV2F0Y2hFdmVudHNSZXF1ZXN0GisuY29ubmVjdHBsdWdpbi5hZG1pbi52MS5XYXRjaEV2ZW50c1Jlc3BvbnNlMAFiBnByb3RvMw", [file_connectplugin_v1_common, file_google_protobuf_duration, file_google_protobuf_struct, file_google_protobuf_timestamp]);
 
 /**
  * Where a plugin comes from. Exactly one is set.
@@ -297,6 +297,28 @@ export type Plugin = Message<"connectplugin.admin.v1.Plugin"> & {
    * @generated from field: connectplugin.admin.v1.PluginTraffic traffic = 15;
    */
   traffic?: PluginTraffic | undefined;
+
+  /**
+   * What the host does about its end.
+   *
+   * @generated from field: connectplugin.admin.v1.PluginSupervision supervision = 16;
+   */
+  supervision?: PluginSupervision | undefined;
+
+  /**
+   * What it means for the host when it does not run: `required`, `degrade` or `optional`; empty for a plugin that the host
+   * does not start.
+   *
+   * @generated from field: string importance = 17;
+   */
+  importance: string;
+
+  /**
+   * Whether it has a link open, over which its calls and those to it go.
+   *
+   * @generated from field: bool link = 18;
+   */
+  link: boolean;
 };
 
 /**
@@ -305,6 +327,64 @@ export type Plugin = Message<"connectplugin.admin.v1.Plugin"> & {
  */
 export const PluginSchema: GenMessage<Plugin> = /*@__PURE__*/
   messageDesc(file_connectplugin_admin_v1_platform, 5);
+
+/**
+ * What the host does about a plugin's end.
+ *
+ * @generated from message connectplugin.admin.v1.PluginSupervision
+ */
+export type PluginSupervision = Message<"connectplugin.admin.v1.PluginSupervision"> & {
+  /**
+   * `unsupervised`: the host did not start it; `running`; `restarting`: down, and started again at `next_at`; `starting`: down,
+   * and being started again; `quarantined`: it ended too often, and waits to be released; `ended`: it is not started again by
+   * itself.
+   *
+   * @generated from field: string state = 1;
+   */
+  state: string;
+
+  /**
+   * Which start in a row it is, while `restarting` or `starting`; how many there were, while `running`.
+   *
+   * @generated from field: uint32 attempt = 2;
+   */
+  attempt: number;
+
+  /**
+   * When it is started again; only set while `restarting`.
+   *
+   * @generated from field: google.protobuf.Timestamp next_at = 3;
+   */
+  nextAt?: Timestamp | undefined;
+
+  /**
+   * Since when it is `quarantined` or `ended`; not set otherwise.
+   *
+   * @generated from field: google.protobuf.Timestamp since = 4;
+   */
+  since?: Timestamp | undefined;
+
+  /**
+   * Ends and failed starts that led to the quarantine; 0 otherwise.
+   *
+   * @generated from field: uint32 crashes = 5;
+   */
+  crashes: number;
+
+  /**
+   * Why it ended or did not start, as long as it is down; may have several lines, of which the later ones are its own output.
+   *
+   * @generated from field: string last_error = 6;
+   */
+  lastError: string;
+};
+
+/**
+ * Describes the message connectplugin.admin.v1.PluginSupervision.
+ * Use `create(PluginSupervisionSchema)` to create a new message.
+ */
+export const PluginSupervisionSchema: GenMessage<PluginSupervision> = /*@__PURE__*/
+  messageDesc(file_connectplugin_admin_v1_platform, 6);
 
 /**
  * How the last calls of a plugin went.
@@ -347,7 +427,7 @@ export type PluginTraffic = Message<"connectplugin.admin.v1.PluginTraffic"> & {
  * Use `create(PluginTrafficSchema)` to create a new message.
  */
 export const PluginTrafficSchema: GenMessage<PluginTraffic> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 6);
+  messageDesc(file_connectplugin_admin_v1_platform, 7);
 
 /**
  * Who breaks when a plugin goes.
@@ -382,7 +462,7 @@ export type Impact = Message<"connectplugin.admin.v1.Impact"> & {
  * Use `create(ImpactSchema)` to create a new message.
  */
 export const ImpactSchema: GenMessage<Impact> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 7);
+  messageDesc(file_connectplugin_admin_v1_platform, 8);
 
 /**
  * What to add.
@@ -417,7 +497,7 @@ export type AddPluginRequest = Message<"connectplugin.admin.v1.AddPluginRequest"
  * Use `create(AddPluginRequestSchema)` to create a new message.
  */
 export const AddPluginRequestSchema: GenMessage<AddPluginRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 8);
+  messageDesc(file_connectplugin_admin_v1_platform, 9);
 
 /**
  * The added plugin.
@@ -438,7 +518,7 @@ export type AddPluginResponse = Message<"connectplugin.admin.v1.AddPluginRespons
  * Use `create(AddPluginResponseSchema)` to create a new message.
  */
 export const AddPluginResponseSchema: GenMessage<AddPluginResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 9);
+  messageDesc(file_connectplugin_admin_v1_platform, 10);
 
 /**
  * What takes the place of what.
@@ -487,7 +567,7 @@ export type ReplacePluginRequest = Message<"connectplugin.admin.v1.ReplacePlugin
  * Use `create(ReplacePluginRequestSchema)` to create a new message.
  */
 export const ReplacePluginRequestSchema: GenMessage<ReplacePluginRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 10);
+  messageDesc(file_connectplugin_admin_v1_platform, 11);
 
 /**
  * The new plugin.
@@ -508,7 +588,7 @@ export type ReplacePluginResponse = Message<"connectplugin.admin.v1.ReplacePlugi
  * Use `create(ReplacePluginResponseSchema)` to create a new message.
  */
 export const ReplacePluginResponseSchema: GenMessage<ReplacePluginResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 11);
+  messageDesc(file_connectplugin_admin_v1_platform, 12);
 
 /**
  * What to remove.
@@ -543,7 +623,7 @@ export type RemovePluginRequest = Message<"connectplugin.admin.v1.RemovePluginRe
  * Use `create(RemovePluginRequestSchema)` to create a new message.
  */
 export const RemovePluginRequestSchema: GenMessage<RemovePluginRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 12);
+  messageDesc(file_connectplugin_admin_v1_platform, 13);
 
 /**
  * Who was affected.
@@ -564,7 +644,49 @@ export type RemovePluginResponse = Message<"connectplugin.admin.v1.RemovePluginR
  * Use `create(RemovePluginResponseSchema)` to create a new message.
  */
 export const RemovePluginResponseSchema: GenMessage<RemovePluginResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 13);
+  messageDesc(file_connectplugin_admin_v1_platform, 14);
+
+/**
+ * Which plugin.
+ *
+ * @generated from message connectplugin.admin.v1.ReleasePluginRequest
+ */
+export type ReleasePluginRequest = Message<"connectplugin.admin.v1.ReleasePluginRequest"> & {
+  /**
+   * The plugin.
+   *
+   * @generated from field: string runtime_id = 1;
+   */
+  runtimeId: string;
+};
+
+/**
+ * Describes the message connectplugin.admin.v1.ReleasePluginRequest.
+ * Use `create(ReleasePluginRequestSchema)` to create a new message.
+ */
+export const ReleasePluginRequestSchema: GenMessage<ReleasePluginRequest> = /*@__PURE__*/
+  messageDesc(file_connectplugin_admin_v1_platform, 15);
+
+/**
+ * The plugin that runs again.
+ *
+ * @generated from message connectplugin.admin.v1.ReleasePluginResponse
+ */
+export type ReleasePluginResponse = Message<"connectplugin.admin.v1.ReleasePluginResponse"> & {
+  /**
+   * As it is after its start. Its runtime id is another one; the one before leads to it.
+   *
+   * @generated from field: connectplugin.admin.v1.Plugin plugin = 1;
+   */
+  plugin?: Plugin | undefined;
+};
+
+/**
+ * Describes the message connectplugin.admin.v1.ReleasePluginResponse.
+ * Use `create(ReleasePluginResponseSchema)` to create a new message.
+ */
+export const ReleasePluginResponseSchema: GenMessage<ReleasePluginResponse> = /*@__PURE__*/
+  messageDesc(file_connectplugin_admin_v1_platform, 16);
 
 /**
  * Which plugin.
@@ -585,7 +707,7 @@ export type GetPluginRequest = Message<"connectplugin.admin.v1.GetPluginRequest"
  * Use `create(GetPluginRequestSchema)` to create a new message.
  */
 export const GetPluginRequestSchema: GenMessage<GetPluginRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 14);
+  messageDesc(file_connectplugin_admin_v1_platform, 17);
 
 /**
  * One plugin.
@@ -606,7 +728,7 @@ export type GetPluginResponse = Message<"connectplugin.admin.v1.GetPluginRespons
  * Use `create(GetPluginResponseSchema)` to create a new message.
  */
 export const GetPluginResponseSchema: GenMessage<GetPluginResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 15);
+  messageDesc(file_connectplugin_admin_v1_platform, 18);
 
 /**
  * Nothing to ask.
@@ -621,7 +743,7 @@ export type ListPluginsRequest = Message<"connectplugin.admin.v1.ListPluginsRequ
  * Use `create(ListPluginsRequestSchema)` to create a new message.
  */
 export const ListPluginsRequestSchema: GenMessage<ListPluginsRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 16);
+  messageDesc(file_connectplugin_admin_v1_platform, 19);
 
 /**
  * All plugins.
@@ -642,7 +764,7 @@ export type ListPluginsResponse = Message<"connectplugin.admin.v1.ListPluginsRes
  * Use `create(ListPluginsResponseSchema)` to create a new message.
  */
 export const ListPluginsResponseSchema: GenMessage<ListPluginsResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 17);
+  messageDesc(file_connectplugin_admin_v1_platform, 20);
 
 /**
  * Nothing to ask.
@@ -657,7 +779,7 @@ export type ListServicesRequest = Message<"connectplugin.admin.v1.ListServicesRe
  * Use `create(ListServicesRequestSchema)` to create a new message.
  */
 export const ListServicesRequestSchema: GenMessage<ListServicesRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 18);
+  messageDesc(file_connectplugin_admin_v1_platform, 21);
 
 /**
  * One provider of a service type.
@@ -706,7 +828,7 @@ export type ServiceProvider = Message<"connectplugin.admin.v1.ServiceProvider"> 
  * Use `create(ServiceProviderSchema)` to create a new message.
  */
 export const ServiceProviderSchema: GenMessage<ServiceProvider> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 19);
+  messageDesc(file_connectplugin_admin_v1_platform, 22);
 
 /**
  * One service type.
@@ -741,7 +863,7 @@ export type Service = Message<"connectplugin.admin.v1.Service"> & {
  * Use `create(ServiceSchema)` to create a new message.
  */
 export const ServiceSchema: GenMessage<Service> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 20);
+  messageDesc(file_connectplugin_admin_v1_platform, 23);
 
 /**
  * All service types.
@@ -762,7 +884,7 @@ export type ListServicesResponse = Message<"connectplugin.admin.v1.ListServicesR
  * Use `create(ListServicesResponseSchema)` to create a new message.
  */
 export const ListServicesResponseSchema: GenMessage<ListServicesResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 21);
+  messageDesc(file_connectplugin_admin_v1_platform, 24);
 
 /**
  * Nothing to ask.
@@ -777,7 +899,7 @@ export type GetStartupOrderRequest = Message<"connectplugin.admin.v1.GetStartupO
  * Use `create(GetStartupOrderRequestSchema)` to create a new message.
  */
 export const GetStartupOrderRequestSchema: GenMessage<GetStartupOrderRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 22);
+  messageDesc(file_connectplugin_admin_v1_platform, 25);
 
 /**
  * Plugins that can start at the same time.
@@ -798,7 +920,7 @@ export type StartupLevel = Message<"connectplugin.admin.v1.StartupLevel"> & {
  * Use `create(StartupLevelSchema)` to create a new message.
  */
 export const StartupLevelSchema: GenMessage<StartupLevel> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 23);
+  messageDesc(file_connectplugin_admin_v1_platform, 26);
 
 /**
  * The order.
@@ -826,7 +948,7 @@ export type GetStartupOrderResponse = Message<"connectplugin.admin.v1.GetStartup
  * Use `create(GetStartupOrderResponseSchema)` to create a new message.
  */
 export const GetStartupOrderResponseSchema: GenMessage<GetStartupOrderResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 24);
+  messageDesc(file_connectplugin_admin_v1_platform, 27);
 
 /**
  * Which plugin.
@@ -847,7 +969,7 @@ export type GetImpactRequest = Message<"connectplugin.admin.v1.GetImpactRequest"
  * Use `create(GetImpactRequestSchema)` to create a new message.
  */
 export const GetImpactRequestSchema: GenMessage<GetImpactRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 25);
+  messageDesc(file_connectplugin_admin_v1_platform, 28);
 
 /**
  * Who would break.
@@ -882,7 +1004,7 @@ export type GetImpactResponse = Message<"connectplugin.admin.v1.GetImpactRespons
  * Use `create(GetImpactResponseSchema)` to create a new message.
  */
 export const GetImpactResponseSchema: GenMessage<GetImpactResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 26);
+  messageDesc(file_connectplugin_admin_v1_platform, 29);
 
 /**
  * The operation to think through. Exactly one is set.
@@ -927,7 +1049,7 @@ export type PlanRequest = Message<"connectplugin.admin.v1.PlanRequest"> & {
  * Use `create(PlanRequestSchema)` to create a new message.
  */
 export const PlanRequestSchema: GenMessage<PlanRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 27);
+  messageDesc(file_connectplugin_admin_v1_platform, 30);
 
 /**
  * A replacement to think through.
@@ -955,7 +1077,7 @@ export type PlanReplacement = Message<"connectplugin.admin.v1.PlanReplacement"> 
  * Use `create(PlanReplacementSchema)` to create a new message.
  */
 export const PlanReplacementSchema: GenMessage<PlanReplacement> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 28);
+  messageDesc(file_connectplugin_admin_v1_platform, 31);
 
 /**
  * What would happen.
@@ -990,7 +1112,7 @@ export type PlanResponse = Message<"connectplugin.admin.v1.PlanResponse"> & {
  * Use `create(PlanResponseSchema)` to create a new message.
  */
 export const PlanResponseSchema: GenMessage<PlanResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 29);
+  messageDesc(file_connectplugin_admin_v1_platform, 32);
 
 /**
  * Which strategy for which type.
@@ -1018,7 +1140,7 @@ export type SetSelectionStrategyRequest = Message<"connectplugin.admin.v1.SetSel
  * Use `create(SetSelectionStrategyRequestSchema)` to create a new message.
  */
 export const SetSelectionStrategyRequestSchema: GenMessage<SetSelectionStrategyRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 30);
+  messageDesc(file_connectplugin_admin_v1_platform, 33);
 
 /**
  * Done.
@@ -1033,7 +1155,7 @@ export type SetSelectionStrategyResponse = Message<"connectplugin.admin.v1.SetSe
  * Use `create(SetSelectionStrategyResponseSchema)` to create a new message.
  */
 export const SetSelectionStrategyResponseSchema: GenMessage<SetSelectionStrategyResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 31);
+  messageDesc(file_connectplugin_admin_v1_platform, 34);
 
 /**
  * Which events.
@@ -1054,7 +1176,7 @@ export type WatchEventsRequest = Message<"connectplugin.admin.v1.WatchEventsRequ
  * Use `create(WatchEventsRequestSchema)` to create a new message.
  */
 export const WatchEventsRequestSchema: GenMessage<WatchEventsRequest> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 32);
+  messageDesc(file_connectplugin_admin_v1_platform, 35);
 
 /**
  * One event.
@@ -1096,7 +1218,7 @@ export type WatchEventsResponse = Message<"connectplugin.admin.v1.WatchEventsRes
  * Use `create(WatchEventsResponseSchema)` to create a new message.
  */
 export const WatchEventsResponseSchema: GenMessage<WatchEventsResponse> = /*@__PURE__*/
-  messageDesc(file_connectplugin_admin_v1_platform, 33);
+  messageDesc(file_connectplugin_admin_v1_platform, 36);
 
 /**
  * What operators, the command line and the dashboard do with a host. Every call needs the admin token as
@@ -1135,6 +1257,18 @@ export const PlatformService: GenService<{
     methodKind: "unary";
     input: typeof RemovePluginRequestSchema;
     output: typeof RemovePluginResponseSchema;
+  },
+  /**
+   * Starts a plugin at once that is down: one that waits to be started again, is quarantined, or is not started again by
+   * itself. Answers when it serves; one that runs is left alone. not_found if there is none, aborted while it is removed or
+   * replaced; if it does not start, the error of that start, and it stays supervised.
+   *
+   * @generated from rpc connectplugin.admin.v1.PlatformService.ReleasePlugin
+   */
+  releasePlugin: {
+    methodKind: "unary";
+    input: typeof ReleasePluginRequestSchema;
+    output: typeof ReleasePluginResponseSchema;
   },
   /**
    * One plugin. not_found if there is none.

@@ -1,18 +1,20 @@
 import { type FSWatcher, watch } from "node:fs";
 import path from "node:path";
-import type { KeyPair, Platform } from "../../index.js";
-import { readKeyPair, type TlsFiles } from "./tls-files.js";
 
-/** What reloading needs. */
-export interface CertificateWatch {
-  readonly platform: Pick<Platform, "setCertificate">;
-  readonly files: TlsFiles;
-  /** What the host listens with. */
-  readonly present: KeyPair;
-  readonly folder: string;
+/** Certificates that are to be used again whenever their files change. */
+export interface PemFiles<Read extends object> {
+  /** For the log, such as `the certificate`. */
+  readonly what: string;
+  /** Absolute paths. */
+  readonly files: readonly string[];
+  /** What is in use. */
+  readonly present: Read;
+  readonly read: () => Promise<Read>;
+  /** Throws if what was read cannot be used; what was used before stays then. */
+  readonly use: (read: Read) => void;
   /** A line for the log. */
   readonly say: (message: string) => void;
-  /** Calls the listener when the process is asked to read its certificate again. Returns what undoes it. */
+  /** Calls the listener when the process is asked to read its certificates again. Returns what undoes it. */
   readonly onReload: (listener: () => void) => () => void;
 }
 
@@ -20,11 +22,11 @@ export interface CertificateWatch {
 const quietMs = 250;
 
 /**
- * Gives the host the certificate of its files again whenever these change, or somebody asks for it. A certificate that is not
- * usable, such as one whose key is not written yet, changes nothing and is logged. Returns what ends it.
+ * Reads files again whenever they change, or somebody asks for it. What is not usable, such as a certificate whose key is not
+ * written yet, changes nothing and is logged. Returns what ends it.
  */
-export function watchCertificate(given: CertificateWatch): () => void {
-  const { platform, files, folder, say, onReload } = given;
+export function watchPemFiles<Read extends object>(given: PemFiles<Read>): () => void {
+  const { what, files, read, use, say, onReload } = given;
   let timer: NodeJS.Timeout | undefined;
   let isOver = false;
   let present = textOf(given.present);
@@ -33,15 +35,15 @@ export function watchCertificate(given: CertificateWatch): () => void {
   const reload = async (isAsked: boolean): Promise<void> => {
     if (isOver) return;
     try {
-      const pair = await readKeyPair(files, folder);
-      const text = textOf(pair);
-      // Folders report much that is not about the certificate.
+      const found = await read();
+      const text = textOf(found);
+      // Folders report much that is not about these files.
       if (isOver || (text === present && !isAsked)) return;
-      platform.setCertificate(pair);
-      say("the certificate was read again; new connections get it");
+      use(found);
+      say(`${what} was read again; new connections get it`);
       present = text;
     } catch (error) {
-      say(`the certificate stays as it is: ${error instanceof Error ? error.message : error}`);
+      say(`${what} stays as it is: ${error instanceof Error ? error.message : error}`);
     }
   };
   const readAgain = (isAsked: boolean): void => {
@@ -54,8 +56,7 @@ export function watchCertificate(given: CertificateWatch): () => void {
 
   // Folders, because a file that is put in the place of another is another file; and links to folders are what changes
   // where certificates are mounted as in Kubernetes.
-  const folders = new Set([files.cert, files.key].map((file) => path.dirname(path.resolve(folder, file))));
-  const watchers = [...folders].flatMap((name): FSWatcher[] => {
+  const watchers = [...new Set(files.map((file) => path.dirname(file)))].flatMap((name): FSWatcher[] => {
     try {
       const watcher = watch(name, { persistent: false }, soon);
       watcher.on("error", (error) =>
@@ -76,4 +77,4 @@ export function watchCertificate(given: CertificateWatch): () => void {
   };
 }
 
-const textOf = ({ cert, key }: KeyPair): string => `${cert}\n${key}`;
+const textOf = (read: object): string => JSON.stringify(read);

@@ -1,0 +1,80 @@
+import type { Interceptor } from "@connectrpc/connect";
+import { checkObject } from "../../http/check-object.js";
+import type { Clock } from "../../internal/clock.js";
+import { type CircuitBreaker, type CircuitBreakerOptions, circuitBreaker } from "./circuit-breaker.js";
+import { type RateLimitOptions, rateLimit } from "./rate-limit.js";
+import { type NotSent, retryWith } from "./retry.js";
+import { type RetryOptions, resolveRetry } from "./retry-options.js";
+import { type TimeLimitOptions, timeLimit } from "./time-limit.js";
+
+/** What stands between a caller and a provider. What is not named is off; `true` takes the defaults. */
+export interface ResilienceOptions {
+  /** See `retry`. */
+  readonly retry?: RetryOptions | boolean;
+  /** See `circuitBreaker`. */
+  readonly circuitBreaker?: CircuitBreakerOptions | boolean;
+  /** See `rateLimit`; it has no default rate. */
+  readonly rateLimit?: RateLimitOptions | false;
+  /** See `timeLimit`. It is for each attempt; `timeoutMs` of a call is for all of them together. */
+  readonly timeLimit?: TimeLimitOptions | boolean;
+}
+
+/** The interceptors for one provider, outermost first, and the breaker among them. */
+export interface Resilience {
+  readonly interceptors: readonly Interceptor[];
+  readonly circuit: CircuitBreaker | undefined;
+}
+
+/** Everything that has defaults. */
+const defaultResilience: ResilienceOptions = Object.freeze({
+  retry: true,
+  circuitBreaker: true,
+  timeLimit: true,
+});
+
+/**
+ * The interceptors that `options` name, in the order in which they work together: retry, circuit breaker, rate limit, time
+ * limit. So the breaker counts attempts, retries end as soon as it opens, and each attempt has its own time.
+ *
+ * @param options @default retry, circuit breaker and time limit with their defaults
+ * @throws PluginHostError `INVALID_ARGUMENT` that names the option
+ */
+export const resilience = (options: ResilienceOptions = defaultResilience): Interceptor[] => [
+  ...resilienceOf(options, "resilience").interceptors,
+];
+
+/** What only the SDK knows of the calls of a dependency. */
+export interface ResilienceContext {
+  readonly notSent?: NotSent;
+  /** Which circuit calls belong to, unless the options say so. */
+  readonly keyOf?: () => string;
+  /** Where time comes from, unless the options say so. */
+  readonly clock?: Clock;
+}
+
+/** {@link resilience} for the SDK. */
+export function resilienceOf(
+  given: ResilienceOptions | boolean,
+  field: string,
+  { notSent, keyOf, clock }: ResilienceContext = {},
+): Resilience {
+  if (given === false) return { interceptors: [], circuit: undefined };
+  const options = given === true ? defaultResilience : given;
+  checkObject(field, options, ["retry", "circuitBreaker", "rateLimit", "timeLimit"]);
+  const interceptors: Interceptor[] = [];
+  const named = <T extends object>(value: T | boolean | undefined): T | undefined => {
+    if (value === false || value === undefined) return undefined;
+    const own = value === true ? ({} as T) : value;
+    return clock === undefined ? own : { clock, ...own };
+  };
+  const retries = named<RetryOptions>(options.retry);
+  if (retries !== undefined) interceptors.push(retryWith(resolveRetry(retries, `${field}.retry`), notSent));
+  const breaker = named<CircuitBreakerOptions>(options.circuitBreaker);
+  const circuit = breaker && circuitBreaker({ ...(keyOf && { keyOf }), ...breaker });
+  if (circuit !== undefined) interceptors.push(circuit);
+  const rate = named<RateLimitOptions>(options.rateLimit);
+  if (rate !== undefined) interceptors.push(rateLimit(rate));
+  const time = named<TimeLimitOptions>(options.timeLimit);
+  if (time !== undefined) interceptors.push(timeLimit(time));
+  return { interceptors, circuit };
+}

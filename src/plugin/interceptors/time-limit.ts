@@ -1,0 +1,53 @@
+import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
+import { checkObject } from "../../http/check-object.js";
+import { setTimeoutOf, timeoutOf } from "../../http/timeout-header.js";
+import { type Clock, systemClock } from "../../internal/clock.js";
+import { checkNumber } from "../../model/limits.js";
+
+/** Options of {@link timeLimit}. */
+export interface TimeLimitOptions {
+  /** Longest time for one answer, in milliseconds. @default 10_000 */
+  readonly timeoutMs?: number;
+  /** Where time comes from. @default the system's */
+  readonly clock?: Clock;
+}
+
+/**
+ * Ends unary calls that take too long with `deadline_exceeded`, and tells the provider its deadline. A call that has a shorter
+ * one keeps it. Streams have no limit here: give them `timeoutMs` when you call.
+ *
+ * @throws PluginHostError `INVALID_ARGUMENT` that names the option
+ */
+export function timeLimit(options: TimeLimitOptions = {}): Interceptor {
+  const { timeoutMs, clock } = resolveTimeLimit(options);
+  return (next) => async (request) => {
+    if (request.stream) return next(request);
+    const givenMs = timeoutOf(request.header);
+    if (givenMs !== undefined && givenMs <= timeoutMs) return next(request);
+    const late = new AbortController();
+    const error = new ConnectError(`no answer within ${timeoutMs} ms`, Code.DeadlineExceeded);
+    const timer = clock.after(timeoutMs, () => late.abort(error), true);
+    const header = new Headers(request.header);
+    setTimeoutOf(header, timeoutMs);
+    try {
+      return await next({ ...request, header, signal: AbortSignal.any([request.signal, late.signal]) });
+    } catch (thrown) {
+      // Transports word an abort in their own ways.
+      throw late.signal.aborted && !request.signal.aborted ? error : thrown;
+    } finally {
+      timer.cancel();
+    }
+  };
+}
+
+/** @throws PluginHostError `INVALID_ARGUMENT` that names the option */
+export function resolveTimeLimit(
+  given: TimeLimitOptions = {},
+  field = "timeLimit",
+): Readonly<Required<TimeLimitOptions>> {
+  checkObject(field, given, ["timeoutMs", "clock"]);
+  return Object.freeze({
+    timeoutMs: checkNumber(`${field}.timeoutMs`, given.timeoutMs ?? 10_000, 1, 2 ** 31 - 1),
+    clock: given.clock ?? systemClock,
+  });
+}

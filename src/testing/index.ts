@@ -1,0 +1,26 @@
+// The test kit: for those who write plugins, hosts and launchers. Needs no test framework, and works with all of them.
+export type { RecordedEvent } from "./event-journal.js";
+export { type FakePlugin, type FakePluginOptions, fakePlugin, type Stubs } from "./fake-plugin.js";
+export type { LauncherCaseName } from "./launcher/launcher-cases.js";
+export { type ContractCase, type LauncherUnderTest, launcherContract } from "./launcher/launcher-contract.js";
+export type { LauncherProbe, ProbeName } from "./launcher/probes.js";
+export { type ManualClock, manualClock } from "./manual-clock.js";
+export {
+  type Hold,
+  type MethodName,
+  type Stub,
+  type StubAnswer,
+  type StubAnswers,
+  type StubCall,
+  type StubOptions,
+  stub,
+} from "./stub.js";
+export { startTestHost, type TestHost, type TestHostOptions } from "./test-host.js";
+export {
+  type ClientType,
+  type DependencyStubs,
+  type PluginUnderTest,
+  type TestPluginOptions,
+  type TestPluginWay,
+  testPlugin,
+} from "./test-plugin.js";

@@ -1,0 +1,4 @@
+import { probePlugin } from "../probe-plugin.js";
+
+/** Serves. */
+export default probePlugin();
