@@ -11,8 +11,12 @@ import { RecordedGroup } from "../../../src/launch/recorded-group.js";
 
 const tries = 200;
 
-/** Starts a process that gets an id that was another's, as Linux lets who may say which comes next. Skips where it may not. */
-async function startAs(pid: number, context: TestContext): Promise<ChildProcess> {
+/**
+ * Starts a process that gets an id that was another's, as Linux lets who may say which comes next. Skips where it may not.
+ *
+ * @param before when the other one began; a process of the same clock tick, of which there are a hundred a second, is no other
+ */
+async function startAs(pid: number, context: TestContext, before?: string): Promise<ChildProcess> {
   for (let attempt = 0; attempt < tries; attempt++) {
     try {
       writeFileSync("/proc/sys/kernel/ns_last_pid", String(pid - 1));
@@ -20,7 +24,7 @@ async function startAs(pid: number, context: TestContext): Promise<ChildProcess>
       context.skip("this user may not choose the next process id");
     }
     const child = spawn("sleep", ["60"], { detached: true, stdio: "ignore" });
-    if (child.pid === pid) {
+    if (child.pid === pid && startOfProcess(pid) !== before) {
       onTestFinished(() => void child.kill("SIGKILL"));
       return child;
     }
@@ -68,7 +72,7 @@ test("stopping a kept program that has ended does not touch who has its id and i
   const program = new KeptProgram({ pid, startedAt, group, clock: systemClock });
   child.kill("SIGKILL");
   await once(child, "exit");
-  const innocent = await startAs(pid, context);
+  const innocent = await startAs(pid, context, startedAt);
   await program.stop(500);
   await program.exited;
   expect(await group.leader()).toBe("gone");
