@@ -11,6 +11,10 @@ import { SendTable } from "./text-table.js";
 // A batch is handed to the transport when it has this much; one frame may go beyond.
 const maxBatchBytes = 65_536;
 
+// This much leaves at once, so that the other side can begin with it while we go on: with everything at the end of the tick,
+// of three programs that pass on calls only one at a time would have something to do. About what fits in a packet.
+const promptBytes = 1_200;
+
 // What may gather while the transport takes nothing: frames about windows, refusals and the like. Messages wait elsewhere.
 const maxBlockedBytes = 1_048_576;
 
@@ -29,7 +33,7 @@ export interface OutboxEvents {
 }
 
 /**
- * Everything that a link sends: frames of one tick leave in one write, streams that have more to send than fits take turns
+ * Everything that a link sends: frames of one tick leave in few writes, streams that have more to send than fits take turns
  * by pieces, and what a window or the transport has no room for stays with its stream.
  */
 export class Outbox {
@@ -82,7 +86,8 @@ export class Outbox {
       const cost = bytes === undefined ? 0 : length + pieceOverheadBytes;
       if (length <= pieceBytes && cost <= stream.sendWindow && cost <= this.#linkWindow) {
         this.#frame(stream, { bytes, from: 0, to: length, endOfMessage }, end);
-        this.#requestFlush();
+        if (this.writer.size >= promptBytes) this.#sendBatch();
+        else this.#requestFlush();
         return true;
       }
     }

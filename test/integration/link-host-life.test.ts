@@ -55,7 +55,7 @@ test("a broken link makes calls in flight unavailable with a hint, and new ones 
   const hasLink = () => host.platform.plugin(far.identity.runtimeId).link;
   expect(hasLink()).toBe(false);
   await using again = await linkPlugin(host.url, far.identity);
-  expect(hasLink()).toBe(true);
+  await host.until(hasLink);
   // What it had registered is still there: it has only been away.
   await host.until(() => healthOf(host, again) === "healthy");
   expect(await near.call("/services/echo/any/Say")).toMatchObject({ messages: ["hi"], end: { code: 0 } });
