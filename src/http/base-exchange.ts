@@ -36,7 +36,7 @@ export const isBodyless = (status: number): boolean => status === 204 || status 
 export const ignoreError = (): void => {};
 
 /** The same bytes as a buffer, without a copy of them. */
-function asBuffer(body: Uint8Array | string): Buffer {
+export function asBuffer(body: Uint8Array | string): Buffer {
   if (typeof body === "string") return Buffer.from(body, "utf8");
   return Buffer.isBuffer(body) ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
 }

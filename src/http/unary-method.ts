@@ -16,12 +16,14 @@ import {
   headerUnaryAcceptEncoding,
   trailerMux,
 } from "@connectrpc/connect/protocol-connect";
+import { asBuffer } from "./base-exchange.js";
 import { type CallGuard, guardsOf, mapError, runBefore } from "./call-guard.js";
 import { DirectCall } from "./direct-call.js";
 import { DirectContext } from "./direct-context.js";
 import { type DirectHead, type DirectOptions, readUnaryHead } from "./direct-head.js";
 import type { FieldList, ServerExchange } from "./exchange.js";
 import { fromHeaders } from "./field-list.js";
+import { wireFormsOf } from "./shared-message.js";
 import { wholeBody } from "./unary-body.js";
 import { UnaryCallRequest, UnaryCallResponse } from "./unary-context.js";
 
@@ -42,6 +44,8 @@ export class UnaryMethod {
   readonly #serialization: ReturnType<typeof createMethodSerializationLookup>;
   readonly #jsonOptions: ReturnType<typeof getJsonOptions>;
   readonly #guards: readonly CallGuard[] | undefined;
+  /** Under which a shared answer keeps its bytes. */
+  readonly #forms = { json: {}, binary: {} };
 
   constructor(method: DescMethodUnary, run: UnaryFunction, options: DirectOptions) {
     const { binaryOptions, jsonOptions } = options;
@@ -74,7 +78,7 @@ export class UnaryMethod {
         this.#guards === undefined
           ? await this.#intercept(call, message)
           : await this.#guard(call, message, this.#guards);
-      body = binary ? this.#serialization.getO(true).serialize(output) : this.#toJson(output);
+      body = this.#write(output, binary);
     } catch (error) {
       call.abort(error);
       const told = error instanceof ConnectError ? error : internalError(error);
@@ -125,6 +129,16 @@ export class UnaryMethod {
       replace(call.responseTrailer, response.trailer);
     }
     return response.message as Message;
+  }
+
+  #write(output: Message, binary: boolean): Uint8Array | string {
+    const form = binary ? this.#forms.binary : this.#forms.json;
+    const known = wireFormsOf(output);
+    const made = known?.get(form);
+    if (Buffer.isBuffer(made)) return made;
+    const written = binary ? this.#serialization.getO(true).serialize(output) : this.#toJson(output);
+    known?.set(form, asBuffer(written));
+    return written;
   }
 
   /** Text can leave in one piece with the head. */

@@ -2,6 +2,8 @@ import { create } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { invalid } from "../errors.js";
 import {
+  type DiscoverServiceResponse,
+  DiscoverServiceResponseSchema,
   ServiceState,
   type WatchServiceEvent,
   WatchServiceEventSchema,
@@ -59,12 +61,28 @@ export function registryRpc(port: RegistryPort): ServiceImpl<typeof WireRegistry
     events.set(view, event);
     return event;
   };
-  return implementation(port, eventOf);
+  return implementation(port, eventOf, discoverAnswers());
+}
+
+/** Answers to `DiscoverService`, which are the same for all who are given the same provider. */
+function discoverAnswers(): (provider: Provider, singleProvider: boolean) => DiscoverServiceResponse {
+  const single = new WeakMap<Registration, DiscoverServiceResponse>();
+  const oneOfSeveral = new WeakMap<Registration, DiscoverServiceResponse>();
+  return (provider, singleProvider) => {
+    const answers = singleProvider ? single : oneOfSeveral;
+    const known = answers.get(provider.registration);
+    if (known !== undefined) return known;
+    const endpoint = toEndpoint(provider);
+    const answer = shareMessage(create(DiscoverServiceResponseSchema, { endpoint, singleProvider }));
+    answers.set(provider.registration, answer);
+    return answer;
+  };
 }
 
 const implementation = (
   port: RegistryPort,
   eventOf: (view: ServiceView) => WatchServiceEvent,
+  discoverAnswer: (provider: Provider, singleProvider: boolean) => DiscoverServiceResponse,
 ): ServiceImpl<typeof WireRegistry> => ({
   registerService(request, context) {
     const { runtimeId } = callingPlugin(context);
@@ -88,7 +106,7 @@ const implementation = (
     compileVersionRange("min_version", minVersion);
     port.discovered(runtimeId, type);
     const provider = port.registry.discover(type, { minVersion, callerId: runtimeId });
-    return { endpoint: toEndpoint(provider), singleProvider: port.registry.isSingleProvider(type, minVersion) };
+    return discoverAnswer(provider, port.registry.isSingleProvider(type, minVersion));
   },
 
   async *watchService(request, context) {

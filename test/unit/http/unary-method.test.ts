@@ -1,7 +1,9 @@
+import { create, type Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { guardInterceptor } from "../../../src/http/call-guard.js";
 import { type ConnectHandler, type ConnectHandlerOptions, connectHandler } from "../../../src/http/connect-handler.js";
+import { shareMessage } from "../../../src/http/shared-message.js";
 import { deferred } from "../../../src/internal/deferred.js";
 import { exchangeBytes, startServer, type TestServer } from "../../support/http-server.js";
 import { type Mixed, Mixer } from "../../support/mixed-service.js";
@@ -52,6 +54,33 @@ test("bytes in a message are plain ones, as Connect gives them", async () => {
   expect(handler.directCalls).toBe(1);
   expect(data).toEqual(new Uint8Array([97, 98, 99]));
   expect(Buffer.isBuffer(data)).toBe(false);
+});
+
+test("a shared answer is written once for each codec, whatever the number of callers", async () => {
+  let reads = 0;
+  const message = create(Mixer.method.mix.output as never) as Message;
+  Object.defineProperty(message, "text", {
+    enumerable: true,
+    get: () => {
+      reads += 1;
+      return "to all: \u00e4";
+    },
+  });
+  shareMessage(message);
+  const handler = connectHandler({ routes: routesOf(() => message) });
+  await using server = await serving(handler);
+  const readsOf = async (type: "json" | "proto"): Promise<number> => {
+    const before = reads;
+    const body = type === "json" ? "{}" : "";
+    const answer = await exchangeBytes(server.connect("tcp"), head(body.length, type) + body);
+    expect(Buffer.from(answer, "latin1").toString()).toContain("to all: \u00e4");
+    return reads - before;
+  };
+  expect(await readsOf("json")).toBeGreaterThan(0);
+  expect(await readsOf("json")).toBe(0);
+  expect(await readsOf("proto")).toBeGreaterThan(0);
+  expect(await readsOf("proto")).toBe(0);
+  expect(handler.directCalls).toBe(4);
 });
 
 test("an implementation is not called for a body that breaks off", async () => {
