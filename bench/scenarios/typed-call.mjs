@@ -37,7 +37,7 @@ export async function run({ rounds, seconds }) {
     for (const [way, kind] of Object.entries(ways)) {
       const controlUrl = await start(programs, kind);
       // Programs on node are slow until their code is compiled.
-      await callsPerSecond(controlUrl, 32, 2);
+      await callsPerSecond(controlUrl, 32, 4);
       contestants[`calls/s, ${way}`] = () => callsPerSecond(controlUrl, 32, Math.min(seconds, 2));
       contestants[`µs, ${way}`] = async () => 1e6 / (await callsPerSecond(controlUrl, 1, Math.min(seconds, 1)));
     }

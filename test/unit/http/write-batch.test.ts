@@ -23,10 +23,18 @@ function connection(onFree: () => void): Held {
 
 const turnEnds = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** A batch whose last turn had much to send. */
+async function busyBatch(): Promise<WriteBatch> {
+  const batch = new WriteBatch();
+  for (let index = 0; index < 4; index++) batch.hold(connection(() => {}));
+  await turnEnds();
+  return batch;
+}
+
 test("connections are held until the turn ends and let go in the order in which they came", async () => {
   const freed: string[] = [];
   const [first, second] = [connection(() => freed.push("first")), connection(() => freed.push("second"))];
-  const batch = new WriteBatch();
+  const batch = await busyBatch();
   batch.hold(first);
   await Promise.resolve();
   batch.hold(second);
@@ -35,20 +43,31 @@ test("connections are held until the turn ends and let go in the order in which 
   expect([first.corked(), second.corked(), freed]).toEqual([0, 0, ["first", "second"]]);
 });
 
+test("nothing is held after a turn with little to send", async () => {
+  const batch = await busyBatch();
+  const held = connection(() => {});
+  batch.hold(held);
+  expect(held.corked()).toBe(1);
+  await turnEnds();
+  batch.hold(held);
+  expect(held.corked()).toBe(0);
+});
+
 test("a connection that was held twice is free after one turn", async () => {
   const held = connection(() => {});
-  const batch = new WriteBatch();
+  const batch = await busyBatch();
   batch.hold(held);
   batch.hold(held);
+  expect(held.corked()).toBe(2);
   await turnEnds();
   expect(held.corked()).toBe(0);
 });
 
 test("what is held while others are let go waits for the next turn", async () => {
-  const batch = new WriteBatch();
+  const batch = await busyBatch();
   const late = connection(() => {});
   const early = connection(() => batch.hold(late));
-  batch.hold(early);
+  for (let index = 0; index < 4; index++) batch.hold(early);
   await turnEnds();
   expect([early.corked(), late.corked()]).toEqual([0, 1]);
   await turnEnds();
@@ -67,7 +86,7 @@ test("a socket that is destroyed while it is held disturbs no other, whose bytes
   const [lost] = await dial();
   const [kept, far] = await dial();
   try {
-    const batch = new WriteBatch();
+    const batch = await busyBatch();
     batch.hold(lost);
     lost.write("lost");
     lost.destroy();
