@@ -8,7 +8,7 @@ import {
   startRawProvider,
   startRouter,
 } from "../support/router-host.js";
-import { anyPath, patienceMs } from "./router-matrix/cell.js";
+import { anyPath, patienceMs } from "../long/router-matrix/cell.js";
 
 describe("deadlines", () => {
   const forms = [
