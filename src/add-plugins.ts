@@ -5,6 +5,7 @@ import type { PluginDeclaration } from "./model/declarations.js";
 import { compileVersionRange } from "./model/versions.js";
 import type { PluginSpec } from "./plugin-source.js";
 import type { PluginView } from "./plugin-view.js";
+import { SetStarts } from "./set-starts.js";
 
 /** What adding a set works with. */
 export interface AddSetPort {
@@ -23,8 +24,9 @@ interface Member {
 }
 
 /**
- * Adds every plugin as soon as those of the set that it requires are there. All or none: if one fails, those that were
- * added are removed again.
+ * Adds every plugin as soon as those of the set that it requires are there. One that cannot say before it runs what it
+ * requires or provides is started with the first; who lacks something that it may bring, or brings, is started again. All or
+ * none: if one fails, those that were added are removed again.
  *
  * @throws PluginHostError `DEPENDENCY_CYCLE` before anything is started; otherwise the first failure
  */
@@ -43,9 +45,14 @@ export async function addPlugins(port: AddSetPort, specs: readonly PluginSpec[])
   const added: PluginView[] = [];
   let failure: { readonly error: unknown } | undefined;
   const results = new Map<Member, Promise<PluginView>>();
+  const isKnown = members.every(({ declaration }) => declaration !== undefined);
+  const starts = new SetStarts(() => !isKnown && failure === undefined);
   const startOne = async ({ spec }: Member, index: number): Promise<PluginView> => {
     try {
-      return await naming(index, port.add(spec));
+      return await naming(
+        index,
+        starts.run(() => port.add(spec)),
+      );
     } catch (error) {
       if (!mayFail(spec, error)) throw error;
       const view = port.addAbsent(spec, error);

@@ -7,16 +7,21 @@ import { checkKeyPair, type KeyPair } from "./http/tls-material.js";
 export class AdminListeners {
   readonly #parts: () => AdminListenerParts;
   readonly #open: AdminListener[] = [];
+  #isClosed = false;
 
   /** @param parts asked when a listener is opened */
   constructor(parts: () => AdminListenerParts) {
     this.#parts = parts;
   }
 
-  /** Opens one more. Resolves with its URL. @throws PluginHostError `LISTEN_REFUSED`, `INVALID_ARGUMENT`; Node's error */
+  /** Opens one more. Resolves with its URL. @throws PluginHostError `LISTEN_REFUSED`, `INVALID_ARGUMENT`, `HOST_STOPPED`; Node's error */
   async listen(target: ListenOptions): Promise<string> {
     const listener = new AdminListener(this.#parts());
     const url = await listener.listen(target);
+    if (this.#isClosed) {
+      await listener.close(0);
+      throw new PluginHostError("HOST_STOPPED", "the host was stopped before the listener was open");
+    }
     this.#open.push(listener);
     return url;
   }
@@ -33,7 +38,9 @@ export class AdminListeners {
     throw new PluginHostError("TLS_OFF", "there is no certificate to replace; give tls to listenAdmin");
   }
 
+  /** Closes them all, and those that are just being opened. */
   async close(graceMs: number): Promise<void> {
+    this.#isClosed = true;
     await Promise.all(this.#open.map((listener) => listener.close(graceMs)));
   }
 }

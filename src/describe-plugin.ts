@@ -1,7 +1,7 @@
 import type { Clock } from "./internal/clock.js";
 import { checkDeclaration } from "./lifecycle/declaration-check.js";
 import { dialAgain } from "./lifecycle/dial-again.js";
-import type { StartSpec } from "./lifecycle/plugin-start.js";
+import type { StartSpec } from "./lifecycle/start-spec.js";
 import type { PluginDeclaration } from "./model/declarations.js";
 import type { RemoteOptions } from "./rpc/plugin-calls.js";
 import { isReachable, openPluginRemote } from "./rpc/plugin-remote.js";

@@ -1,14 +1,16 @@
-import { type IncomingMessage, STATUS_CODES } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { isCapabilityPath } from "./capability-front.js";
 import type { HostLinks } from "./host-links.js";
 import type { ConnectHandler } from "./http/connect-handler.js";
 import type { ConnectionInfo, ExchangeHandler, RequestHead, ServerExchange } from "./http/exchange.js";
+import { endWithAnswer, plainLastAnswer } from "./http/last-answer.js";
 import type { Refusal } from "./http/request-check.js";
 import type { Authentication } from "./identity/authenticate.js";
 import { type Credentials, type PathPrefix, readCredentials, takePrefix } from "./identity/credentials.js";
 import { isAuthority, originRefusal } from "./identity/origin-guard.js";
 import type { Ingress, IngressMatch } from "./ingress.js";
+import type { Clock } from "./internal/clock.js";
 import type { Readiness } from "./lifecycle/supervisor.js";
 import { linkPath, requestedLink } from "./link/link-opening.js";
 import { shown } from "./model/limits.js";
@@ -18,10 +20,11 @@ import { targetOf } from "./router/path.js";
 import { detectProtocol } from "./router/protocol.js";
 import { type CallFailure, sendError } from "./router/protocol-error.js";
 import { ServiceRouter } from "./router/router.js";
-import { upgradeHead } from "./router/upgrade.js";
+import { upgradeHead } from "./router/upgrade-head.js";
 
 /** What the front hands requests to. */
 export interface HostFrontParts {
+  readonly clock: Clock;
   readonly router: ServiceRouter;
   /** The host's own procedures. */
   readonly procedures: ConnectHandler;
@@ -112,19 +115,19 @@ export class HostFront {
   ): Promise<void> {
     // A server of somebody else hands over sockets that nobody listens to: an error would end the process.
     socket.on("error", () => socket.destroy());
-    if (refusal !== undefined) return refuseUpgrade(socket, refusal.status, refusal.message);
+    if (refusal !== undefined) return this.#refuseUpgrade(socket, refusal.status, refusal.message);
     try {
       await this.#routeUpgrade(req, socket, early, connection);
     } catch (error) {
       this.#parts.onError(error);
-      refuseUpgrade(socket, 500, "internal error");
+      this.#refuseUpgrade(socket, 500, "internal error");
     }
   }
 
   async #routeUpgrade(req: IncomingMessage, socket: Duplex, early: Buffer, connection: ConnectionInfo): Promise<void> {
     const asSent = upgradeHead(req, connection);
     const guard = this.#refusal(asSent);
-    if (guard !== undefined) return refuseUpgrade(socket, originStatus(asSent)[1], guard);
+    if (guard !== undefined) return this.#refuseUpgrade(socket, originStatus(asSent)[1], guard);
     const prefix = takePrefix(asSent.target);
     req.url = prefix.target;
     const head = { ...asSent, target: prefix.target };
@@ -137,13 +140,13 @@ export class HostFront {
     }
     if (isCapabilityPath(head.target)) {
       const refusal = await this.#parts.upgradeCapability(head, req, socket, early, connection);
-      return refusal && refuseUpgrade(socket, refusal.httpStatus, refusal.reason);
+      return refusal && this.#refuseUpgrade(socket, refusal.httpStatus, refusal.reason);
     }
     const match = this.#isOwn(head) ? undefined : this.#parts.ingress.find(head.target);
-    if (match === undefined) return refuseUpgrade(socket, 404, "nothing is served there");
+    if (match === undefined) return this.#refuseUpgrade(socket, 404, "nothing is served there");
     const user = await this.#parts.ingress.admit(match.ingress, head);
-    if ("code" in user) return refuseUpgrade(socket, user.httpStatus, user.reason);
-    if (this.#parts.notReady() !== undefined) return refuseUpgrade(socket, 503, stoppingReason);
+    if ("code" in user) return this.#refuseUpgrade(socket, user.httpStatus, user.reason);
+    if (this.#parts.notReady() !== undefined) return this.#refuseUpgrade(socket, 503, stoppingReason);
     const target = targetOf(match.ingress.type, "any", match.restAndQuery);
     await router.handleUpgrade(req, socket, early, connection, user, target);
   }
@@ -156,12 +159,16 @@ export class HostFront {
     connection: ConnectionInfo,
     authentication: Authentication,
   ): Promise<void> | void {
-    if (authentication.kind === "refused") return refuseUpgrade(socket, 401, authentication.reason);
+    if (authentication.kind === "refused") return this.#refuseUpgrade(socket, 401, authentication.reason);
     const { principal } = authentication;
-    if (principal.kind !== "plugin") return refuseUpgrade(socket, 401, noIdentity);
-    if (this.#parts.notReady() !== undefined) return refuseUpgrade(socket, 503, stoppingReason);
-    if (links.isFull) return refuseUpgrade(socket, 503, "the host has as many links as it takes");
+    if (principal.kind !== "plugin") return this.#refuseUpgrade(socket, 401, noIdentity);
+    if (this.#parts.notReady() !== undefined) return this.#refuseUpgrade(socket, 503, stoppingReason);
+    if (links.isFull) return this.#refuseUpgrade(socket, 503, "the host has as many links as it takes");
     return links.accept(req, socket, early, connection, principal);
+  }
+
+  #refuseUpgrade(socket: Duplex, status: number, reason: string): void {
+    endWithAnswer(socket, this.#parts.clock, plainLastAnswer(status, reason));
   }
 
   #refusal(head: RequestHead): string | undefined {
@@ -264,12 +271,3 @@ function refuse(
 /** How a request is refused whose `Host` or `Origin` is not accepted. */
 const originStatus = ({ authority }: RequestHead): [ConnectCode, number] =>
   isAuthority(authority) ? ["permission_denied", 403] : ["invalid_argument", 400];
-
-function refuseUpgrade(socket: Duplex, status: number, reason: string): void {
-  if (!socket.writable) return void socket.destroy();
-  const body = `${reason}\n`;
-  const fields = `content-type: text/plain; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}`;
-  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${fields}\r\nconnection: close\r\n\r\n${body}`);
-  // Bytes that nobody reads would turn the end into a reset, which can destroy the answer on its way.
-  socket.resume();
-}

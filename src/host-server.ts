@@ -1,6 +1,7 @@
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { invalid, PluginHostError } from "./errors.js";
+import { checkObject } from "./http/check-object.js";
 import type { ConnectionInfo, ExchangeHandler } from "./http/exchange.js";
 import { connectInMemory } from "./http/memory-connection.js";
 import {
@@ -13,7 +14,9 @@ import { type ResolvedServerTls, resolveServerTls, type ServerTlsOptions } from 
 import { certificateDoubt, checkKeyPair, type KeyPair } from "./http/tls-material.js";
 import { type AdmissionPolicy, isLoopbackAddress, isLoopbackHost } from "./identity/admission.js";
 import type { PluginAddress } from "./model/address.js";
+import { shownValue } from "./model/limits.js";
 import type { Principal } from "./model/principal.js";
+import { checkPath, checkWhole } from "./option-checks.js";
 import type { ResolvedOptions } from "./options.js";
 
 /** Where a platform listens, and with which certificate. */
@@ -24,6 +27,16 @@ export type ListenOptions = ListenTarget & {
    */
   readonly tls?: ServerTlsOptions;
 };
+
+/** A misspelt `host` would leave the host on loopback, and nobody would be told. */
+function checkTarget(target: ListenOptions): void {
+  checkObject("options", target, ["port", "host", "path", "tls"], "");
+  if ("path" in target) return void checkPath("path", target.path);
+  checkWhole("port", target.port, 0, 65_535);
+  if (target.host !== undefined && typeof target.host !== "string") {
+    throw invalid("host", `must be an address or a name, got ${shownValue(target.host)}`);
+  }
+}
 
 /** Where a host is open to others. */
 type Listening =
@@ -56,12 +69,13 @@ export class HostServer {
   /**
    * Resolves with what seems wrong with the certificate, if anything does.
    *
-   * @throws PluginHostError `ALREADY_LISTENING`, `LISTEN_REFUSED`, `INVALID_ARGUMENT` that names a field of `tls`; Node's
-   * error if the port cannot be had
+   * @throws PluginHostError `ALREADY_LISTENING`, `LISTEN_REFUSED`, `INVALID_ARGUMENT` that names the field; Node's error if the
+   * port cannot be had
    */
   async listen(target: ListenOptions): Promise<string | undefined> {
     if (this.#isStarting)
       throw new PluginHostError("ALREADY_LISTENING", "this platform listens already; make another one");
+    checkTarget(target);
     const host = "path" in target ? undefined : (target.host ?? "127.0.0.1");
     const isLoopback = host === undefined || isLoopbackHost(host.includes(":") ? `[${host}]` : host);
     if (!isLoopback && this.#options.joinToken === undefined && !this.#options.allowOpenAdmission) {

@@ -6,39 +6,34 @@ import type { CapabilityBroker } from "./capabilities/capability-broker.js";
 import type { CheckedOffer } from "./capabilities/capability-offer.js";
 import { createBroker, type OfferedCapability, offerCapability, type ServeGranted } from "./capability-front.js";
 import { dependencyView } from "./dependency-view.js";
-import { describePlugin } from "./describe-plugin.js";
 import { DependencyGraph } from "./graph/dependency-graph.js";
 import { projectGraph } from "./graph-projection.js";
-import { HealthMonitor } from "./health/health-monitor.js";
 import type { HostFront } from "./host-front.js";
 import type { HostLinks } from "./host-links.js";
+import { HostRemotes } from "./host-remotes.js";
 import { HostServer, type ListenOptions } from "./host-server.js";
 import { HostSweep } from "./host-sweep.js";
 import type { ServerExchange } from "./http/exchange.js";
 import type { KeyPair } from "./http/tls-material.js";
 import { baseUrlRefusal } from "./identity/base-url-policy.js";
 import { IdentityStore } from "./identity/identity-store.js";
-import { createInProcessHost } from "./in-process-host.js";
 import type { Clock } from "./internal/clock.js";
 import { Emitter } from "./internal/emitter.js";
 import { randomHex } from "./internal/ids.js";
 import { joinFront } from "./join-front.js";
+import { joinLifecycle } from "./join-lifecycle.js";
 import { joinLinks } from "./join-links.js";
 import { joinRouter } from "./join-router.js";
+import { joinSources } from "./join-sources.js";
 import { LaunchNonces } from "./launch/launch-nonces.js";
 import { LaunchState, type SweptProgram } from "./launch/launch-state.js";
-import { ProcessPorts } from "./launch/process-ports.js";
 import { Lifecycle } from "./lifecycle/lifecycle.js";
 import type { LivePlugin } from "./lifecycle/live-plugin.js";
 import { PluginDirectory } from "./lifecycle/plugin-directory.js";
-import type { StartSpec } from "./lifecycle/plugin-start.js";
-import type { Dependencies, LifecyclePorts } from "./lifecycle/ports.js";
+import type { Dependencies } from "./lifecycle/ports.js";
 import { SelfRegistration } from "./lifecycle/self-registration.js";
-import { hostFeatures, linkFeature } from "./link/host-features.js";
 import type { InProcessRoute } from "./link/in-process-route.js";
-import { MessagePortTransport } from "./link/message-port-transport.js";
 import type { RuntimeId } from "./model/catalog.js";
-import type { PluginDeclaration } from "./model/declarations.js";
 import type { PlatformEvents } from "./model/platform-events.js";
 import type { Principal } from "./model/principal.js";
 import { isDown } from "./model/supervision.js";
@@ -50,9 +45,6 @@ import { ServiceRegistry } from "./registry/service-registry.js";
 import { replaceUpstreamTls } from "./replace-upstream-tls.js";
 import type { ServiceRouter } from "./router/router.js";
 import type { UpstreamTlsOptions } from "./router/upstream-tls.js";
-import { openLinkRemote } from "./rpc/link-remote.js";
-import type { RemoteOptions } from "./rpc/plugin-calls.js";
-import { isReachable, openPluginRemote } from "./rpc/plugin-remote.js";
 
 const ownPrincipal: Principal = Object.freeze({ kind: "host" });
 
@@ -67,6 +59,7 @@ export class Host {
   readonly front: HostFront;
   readonly sources: SourceContext;
   readonly dependencies: Dependencies;
+  readonly remotes: HostRemotes;
   readonly #options: ResolvedOptions;
   readonly #catalog: Catalog;
   readonly #identities: IdentityStore;
@@ -106,7 +99,25 @@ export class Host {
       onSelectionError: (error, type) => this.#warn(`the selection function for ${type} failed`, error),
     });
     this.dependencies = dependencyView(this.graph, this.registry);
-    const ports = this.#lifecyclePorts();
+    this.remotes = new HostRemotes({
+      options,
+      tls: () => this.#router.tls,
+      links: () => this.#links,
+      canBeDialled: () => this.#server.isListening || this.#takesUpgrades,
+    });
+    const ports = joinLifecycle({
+      options,
+      catalog: this.#catalog,
+      identities: this.#identities,
+      dependencies: this.dependencies,
+      remotes: this.remotes,
+      events: this.events,
+      inFlightChanged: (runtimeId) => {
+        for (const listener of this.#inFlightListeners) listener(runtimeId);
+      },
+      server: () => this.#server,
+      router: () => this.#router,
+    });
     const { aliasLifeMs, maxRegistrationsPerPlugin, permissions } = options;
     this.directory = new PluginDirectory({ ports, aliasLifeMs, maxRegistrationsPerPlugin, permissions });
     const { directory } = this;
@@ -152,7 +163,7 @@ export class Host {
       server: () => this.#server,
       admin: options.adminToken === undefined ? undefined : createAdminPort(this),
       stopped: this.#stopped.signal,
-      features: (inProcess) => this.#features(inProcess),
+      features: (inProcess) => this.remotes.features(inProcess),
     });
     this.#server = new HostServer({
       options,
@@ -160,28 +171,15 @@ export class Host {
       onUpgrade: (req, socket, head, connection) => void this.front.handleUpgrade(req, socket, head, connection),
       onError: (error) => this.#warn("a request failed inside the host", error),
     });
-    this.sources = {
-      limits: options.limits,
-      restart: options.supervision.restart,
-      hostUrl: () => this.#server.url() ?? "http://host.invalid",
-      connectHost: () => this.connect(),
-      inProcess: createInProcessHost(this.#identities, this.#router),
-      workers: {
-        clock: this.clock,
-        environment: process.env,
-        openLink: (port) => this.#links.launched.open(new MessagePortTransport(port)),
-      },
-      processes: {
-        clock: this.clock,
-        nonces: this.#nonces,
-        ports: new ProcessPorts(),
-        hostUrlFor: (address) => this.#server.urlFor(address),
-        environment: process.env,
-        hostCa: () => this.#server.ca,
-        hostFeatures: () => this.#features(false),
-        state: this.#launchState,
-      },
-    };
+    this.sources = joinSources({
+      ...parts,
+      server: this.#server,
+      router: this.#router,
+      links: this.#links,
+      remotes: this.remotes,
+      nonces: this.#nonces,
+      launchState: this.#launchState,
+    });
     this.adminListeners = new AdminListeners(() => ({
       admin: createAdminPort(this),
       adminToken: options.adminToken,
@@ -258,11 +256,6 @@ export class Host {
     else replaceUpstreamTls(this.directory.committed(runtimeId), given);
   }
 
-  /** What a plugin says of itself before it is added; undefined if it cannot say. */
-  describe(spec: StartSpec, signal?: AbortSignal): Promise<PluginDeclaration | undefined> {
-    return describePlugin(spec, this.clock, this.#remoteOptions(false), signal);
-  }
-
   /** The plugin as the platform shows it, now. */
   viewOf(plugin: LivePlugin): PluginView {
     const { runtimeId } = plugin;
@@ -296,48 +289,6 @@ export class Host {
     if (folder === undefined) return undefined;
     const warn = (message: string, error?: unknown): void => this.#warn(message, error);
     return new LaunchState({ folder, clock: this.clock, nonces: this.#nonces, warn });
-  }
-
-  #lifecyclePorts(): LifecyclePorts {
-    const { health } = this.#options;
-    return {
-      clock: this.clock,
-      state: this.#catalog,
-      identities: this.#identities,
-      dependencies: this.dependencies,
-      openRemote: (address, hostSecret) => {
-        if (address.kind === "worker") {
-          return openLinkRemote(this.#links.launched.sessionOf(address.launchId), this.#remoteOptions(true));
-        }
-        if (!isReachable(address)) throw new Error("a plugin without an address cannot be asked");
-        const options = this.#remoteOptions(address.kind === "module");
-        return openPluginRemote(address, hostSecret === undefined ? options : { ...options, hostSecret });
-      },
-      remoteOverLink: (runtimeId) => {
-        const session = this.#links.sessionOf(runtimeId);
-        return session === undefined ? undefined : openLinkRemote(session, this.#remoteOptions(false));
-      },
-      monitorHealth: (onChange) => new HealthMonitor({ ...health, clock: this.clock, onChange }),
-      hostUrlFor: (address) => this.#server.urlFor(address),
-      closeConnections: (address) => this.#router.closeConnections(address),
-      inFlightChanged: (runtimeId) => {
-        for (const listener of this.#inFlightListeners) listener(runtimeId);
-      },
-      emit: (name, event) => this.events.emit(name, event),
-    };
-  }
-
-  #remoteOptions(inProcess: boolean): RemoteOptions {
-    const { magicCookie, appProtocolVersion } = this.#options;
-    const cookie = { magicCookieKey: magicCookie.key, magicCookieValue: magicCookie.value };
-    return { ...cookie, appProtocolVersion, tls: this.#router.tls, features: () => this.#features(inProcess) };
-  }
-
-  /** What this host can do beyond the first protocol. A link is for plugins that can dial it. */
-  #features(inProcess: boolean): readonly string[] {
-    const canDial = !inProcess && (this.#server.isListening || this.#takesUpgrades);
-    const features = Object.values(hostFeatures);
-    return canDial && this.#options.link !== undefined ? [...features, linkFeature] : features;
   }
 
   /** Groups of plugins, those that nothing depends on last. */

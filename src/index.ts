@@ -1,6 +1,8 @@
 export type { CapabilityOffer, CapabilityRequest } from "./capabilities/capability-offer.js";
 export type { OfferedCapability } from "./capability-front.js";
 export { type ErrorCode, errorCodes, PluginHostError, type PluginHostErrorOptions } from "./errors.js";
+export type { GrantOptions } from "./grant-options.js";
+export type { HealthOptions } from "./health-options.js";
 export type { HostClientOptions } from "./host-client.js";
 export type { ListenOptions } from "./host-server.js";
 export type { FetchFunction } from "./http/fetch-handler.js";
@@ -8,6 +10,7 @@ export type { ListenTarget } from "./http/one-port-server.js";
 export type { ServerTlsOptions } from "./http/server-tls.js";
 export type { KeyPair, Pem } from "./http/tls-material.js";
 export { findPlugin, importPlugin } from "./import-plugin.js";
+export type { IngressCheck, IngressOptions } from "./ingress-options.js";
 export type { Clock, Timer } from "./internal/clock.js";
 export type { CustomLaunch, CustomLauncher, CustomPlugin } from "./launch/custom-launcher.js";
 export type { SweptProgram } from "./launch/launch-state.js";
@@ -24,19 +27,13 @@ export type { PermissionPolicy } from "./model/permissions.js";
 export type { OutputEvent, PlatformEvents, StepEvent } from "./model/platform-events.js";
 export type { Principal } from "./model/principal.js";
 export type { Importance, Supervision } from "./model/supervision.js";
-export type {
-  CallToAuthorize,
-  GrantOptions,
-  HealthOptions,
-  IngressCheck,
-  IngressOptions,
-  PlatformOptions,
-} from "./options.js";
+export type { CallToAuthorize, PlatformOptions } from "./options.js";
 export type { OperationToPlan, Plan } from "./plan.js";
-export { Platform, type RemovePluginOptions, type ReplacePluginSpec } from "./platform.js";
-export type { DeclaredPlugin, PluginSource, PluginSpec } from "./plugin-source.js";
+export { Platform } from "./platform.js";
+export type { DeclaredPlugin, PluginSource, PluginSpec, ReplacePluginSpec } from "./plugin-source.js";
 export type { PluginView } from "./plugin-view.js";
 export { ServiceRegistry } from "./registry/service-registry.js";
+export type { RemovePluginOptions } from "./remove-plugin-options.js";
 export { ServiceRouter } from "./router/router.js";
 export type { UpstreamTlsOptions } from "./router/upstream-tls.js";
 export type { RestartOptions, SupervisedSpec, SupervisionOptions } from "./supervision-options.js";

@@ -1,7 +1,7 @@
 import type { RequestHead } from "./http/exchange.js";
+import type { CheckedIngress } from "./ingress-options.js";
 import type { Clock } from "./internal/clock.js";
 import type { Principal } from "./model/principal.js";
-import type { CheckedIngress } from "./options.js";
 import type { ConnectCode } from "./router/connect-code.js";
 
 /** An exposed service that a request is for. */

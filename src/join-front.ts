@@ -25,6 +25,7 @@ export function joinFront(joints: FrontJoints): HostFront {
     adminToken,
   });
   const front: HostFront = new HostFront({
+    clock: options.clock,
     router,
     procedures: joinProcedures({ ...joints, callerOf: (exchange) => front.callerOf(exchange) }),
     links,

@@ -1,5 +1,6 @@
+import { checkObject } from "./http/check-object.js";
 import { defaultLinkLimits, type LinkLimits, resolveLinkLimits } from "./link/link-limits.js";
-import { checkNames, checkWhole } from "./option-checks.js";
+import { checkWhole } from "./option-checks.js";
 
 /** Settings of the links that plugins dial. What is not here is as the link's specification has it by default. */
 export interface LinkOptions extends Partial<LinkLimits> {
@@ -16,7 +17,7 @@ export interface ResolvedLinkOptions {
 /** Undefined while links are off. @throws PluginHostError `INVALID_ARGUMENT` with the field */
 export function resolveLink(given: LinkOptions | false = {}): ResolvedLinkOptions | undefined {
   if (given === false) return undefined;
-  checkNames("link", given, ["maxLinks", ...Object.keys(defaultLinkLimits)]);
+  checkObject("link", given, ["maxLinks", ...Object.keys(defaultLinkLimits)]);
   const { maxLinks = 10_000, ...limits } = given;
   return Object.freeze({ maxLinks: checkWhole("link.maxLinks", maxLinks, 1), limits: resolveLinkLimits(limits) });
 }

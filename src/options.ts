@@ -1,11 +1,15 @@
 import { type CapabilityOffer, type CheckedOffer, checkOffer } from "./capabilities/capability-offer.js";
 import { invalid } from "./errors.js";
-import type { RequestHead } from "./http/exchange.js";
+import { type GrantOptions, resolveGrants } from "./grant-options.js";
+import { type HealthOptions, resolveHealth } from "./health-options.js";
+import { checkObject } from "./http/check-object.js";
 import { type HttpServerLimits, resolveServerLimits } from "./http/server-limits.js";
 import type { BaseUrlPolicy } from "./identity/base-url-policy.js";
+import { type CheckedIngress, type IngressOptions, resolveIngress } from "./ingress-options.js";
 import { type Clock, systemClock } from "./internal/clock.js";
 import type { Rate } from "./internal/token-bucket.js";
 import type { StepLimits } from "./lifecycle/limits.js";
+import { resolveLimits } from "./limit-options.js";
 import { type LinkOptions, type ResolvedLinkOptions, resolveLink } from "./link-options.js";
 import type { RuntimeId } from "./model/catalog.js";
 import { checkNumber } from "./model/limits.js";
@@ -16,8 +20,6 @@ import {
   checkClock,
   checkCookie,
   checkFunction,
-  checkIngress,
-  checkNames,
   checkOneOf,
   checkPath,
   checkPublicUrl,
@@ -35,56 +37,6 @@ export interface CallToAuthorize {
   readonly serviceType: string;
   /** Path on the provider, without query. */
   readonly method: string;
-}
-
-/** Decides whether the user of an exposed service may call: the user's name, or undefined to refuse with `unauthenticated`. */
-export type IngressCheck = (head: RequestHead) => string | undefined | Promise<string | undefined>;
-
-/** A service type that callers without a plugin's identity reach under a path of the host. */
-export interface IngressOptions {
-  /** Such as `/` or `/api`. The longest prefix that fits a request wins; the host's own paths come before all of them. */
-  readonly prefix: string;
-  /** The service type. A provider is chosen for each call, as for `/services/<type>/any/`. */
-  readonly type: string;
-  /** `open` for everybody, or a check of each request. */
-  readonly access: "open" | IngressCheck;
-  /** How long the check may take; then, and if it throws, the caller gets `unavailable`. @default 10_000 */
-  readonly accessTimeoutMs?: number;
-}
-
-/** An exposed service that was checked, its prefix without a slash at the end. */
-export type CheckedIngress = Readonly<Required<IngressOptions>>;
-
-/** Health settings. */
-export interface HealthOptions {
-  /** Time between two polls of a plugin. @default 10_000 */
-  readonly intervalMs?: number;
-  /** Limit of one poll. @default 2_000 */
-  readonly timeoutMs?: number;
-  /** Time to the next poll after a failed one; it doubles up to `intervalMs`. @default 250 */
-  readonly retryMs?: number;
-  /** How long failed polls of a plugin that was never seen do not count. @default 5_000 */
-  readonly startGraceMs?: number;
-  /** Failed polls in a row that make a plugin unhealthy. @default 3 */
-  readonly fallThreshold?: number;
-  /** Good polls in a row that make it healthy again. @default 2 */
-  readonly riseThreshold?: number;
-  /** Failed calls in a row that eject a plugin. @default 5 */
-  readonly ejectAfterFailures?: number;
-  /** First ejection; each further one in a row is twice as long. @default 1_000 */
-  readonly ejectMs?: number;
-  /** Longest ejection. @default 30_000 */
-  readonly maxEjectMs?: number;
-}
-
-/** Settings of the grants with which plugins use what the host offers. */
-export interface GrantOptions {
-  /** How long a grant is good. @default 1 h */
-  readonly ttlMs?: number;
-  /** Most grants of one plugin that are good at once; all callers without an identity count as one. @default 100 */
-  readonly maxPerPlugin?: number;
-  /** Whether callers without a plugin's identity may request capabilities. @default false */
-  readonly allowAnonymous?: boolean;
 }
 
 /** Settings of a {@link Platform}. All of them have defaults; the object is read once and never written to. */
@@ -238,13 +190,13 @@ const defaultCookie = Object.freeze({ key: "CONNECT_PLUGIN", value: "d3f40b3c2e1
 
 /** Checks the options, fills in the defaults and freezes the result. @throws PluginHostError `INVALID_ARGUMENT` */
 export function resolveOptions(given: PlatformOptions): ResolvedOptions {
-  checkNames("options", given, optionNames);
+  checkObject("options", given, optionNames, "");
   const { router, server } = given;
   // Their parts resolve them again; here they are checked under the names that they have among these options.
   const serverNames = Object.keys(resolveServerLimits(server, "server"));
   const routerNames = Object.keys(resolveRouterOptions(router));
-  if (server !== undefined) checkNames("server", server, serverNames);
-  if (router !== undefined) checkNames("router", router, routerNames);
+  if (server !== undefined) checkObject("server", server, serverNames);
+  if (router !== undefined) checkObject("router", router, routerNames);
   return Object.freeze({
     publicUrl: checkPublicUrl(given.publicUrl),
     joinToken: checkSecret(
@@ -277,7 +229,7 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
     server: server === undefined ? undefined : Object.freeze({ ...server }),
     link: resolveLink(given.link),
     supervision: resolveSupervision(given.supervision),
-    ingress: checkIngress("ingress", given.ingress ?? []),
+    ingress: resolveIngress("ingress", given.ingress ?? []),
     capabilities: resolveCapabilities(given.capabilities),
     grants: resolveGrants(given.grants),
     authorize: checkFunction("authorize", given.authorize),
@@ -291,57 +243,4 @@ export function resolveOptions(given: PlatformOptions): ResolvedOptions {
 function resolveCapabilities(given: readonly CapabilityOffer[] = []): readonly CheckedOffer[] {
   if (!Array.isArray(given)) throw invalid("capabilities", "must be an array");
   return Object.freeze(given.map((one, index) => checkOffer(`capabilities[${index}]`, one)));
-}
-
-function resolveGrants(given: GrantOptions = {}): Required<GrantOptions> {
-  checkNames("grants", given, ["ttlMs", "maxPerPlugin", "allowAnonymous"]);
-  return Object.freeze({
-    ttlMs: checkNumber("grants.ttlMs", given.ttlMs ?? hourMs, 1),
-    maxPerPlugin: checkNumber("grants.maxPerPlugin", given.maxPerPlugin ?? 100, 1),
-    allowAnonymous: checkBoolean("grants.allowAnonymous", given.allowAnonymous ?? false),
-  });
-}
-
-/** Lowest allowed value and default of each. */
-const healthNumbers: Readonly<Record<keyof HealthOptions, readonly [min: number, fallback: number]>> = {
-  intervalMs: [1, 10_000],
-  timeoutMs: [1, 2_000],
-  retryMs: [1, 250],
-  startGraceMs: [0, 5_000],
-  fallThreshold: [1, 3],
-  riseThreshold: [1, 2],
-  ejectAfterFailures: [1, 5],
-  ejectMs: [1, 1_000],
-  maxEjectMs: [1, 30_000],
-};
-
-function resolveHealth(given: HealthOptions = {}): Required<HealthOptions> {
-  const names = Object.keys(healthNumbers) as (keyof HealthOptions)[];
-  checkNames("health", given, names);
-  const resolved = names.map((name) => {
-    const [min, fallback] = healthNumbers[name];
-    return [name, checkNumber(`health.${name}`, given[name] ?? fallback, min)] as const;
-  });
-  return Object.freeze(Object.fromEntries(resolved) as unknown as Required<HealthOptions>);
-}
-
-const defaultLimits: StepLimits = Object.freeze({
-  describeMs: 10_000,
-  connectGraceMs: 2_000,
-  identifyMs: 5_000,
-  healthMs: 30_000,
-  graceMs: 5_000,
-  drainMs: 30_000,
-  shutdownMs: 5_000,
-});
-
-/** Fills in what `given` leaves open. @throws PluginHostError `INVALID_ARGUMENT` */
-export function resolveLimits(field: string, given: Partial<StepLimits> = {}, base = defaultLimits): StepLimits {
-  checkNames(field, given, Object.keys(base));
-  const limits = { ...base };
-  for (const name of Object.keys(base) as (keyof StepLimits)[]) {
-    const value = given[name];
-    if (value !== undefined) limits[name as "drainMs"] = checkNumber(`${field}.${name}`, value, 0);
-  }
-  return Object.freeze(limits);
 }

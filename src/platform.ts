@@ -16,32 +16,17 @@ import { connectionInfoOf } from "./http/socket-info.js";
 import type { KeyPair } from "./http/tls-material.js";
 import type { Unsubscribe } from "./internal/emitter.js";
 import type { SweptProgram } from "./launch/launch-state.js";
-import type { StepLimits } from "./lifecycle/limits.js";
 import type { Impact } from "./lifecycle/ports.js";
+import { resolveLimits } from "./limit-options.js";
 import type { RuntimeId } from "./model/catalog.js";
 import type { PlatformEvents } from "./model/platform-events.js";
-import { type PlatformOptions, resolveLimits, resolveOptions } from "./options.js";
+import { type PlatformOptions, resolveOptions } from "./options.js";
 import { type OperationToPlan, type Plan, planOperation, toPlannedOperation } from "./plan.js";
-import { type PluginSpec, toStartSpec } from "./plugin-source.js";
+import { type PluginSpec, type ReplacePluginSpec, toStartSpec } from "./plugin-source.js";
 import type { PluginView } from "./plugin-view.js";
 import type { ServiceRegistry } from "./registry/service-registry.js";
+import type { RemovePluginOptions } from "./remove-plugin-options.js";
 import type { UpstreamTlsOptions } from "./router/upstream-tls.js";
-
-/** How a plugin is removed. */
-export interface RemovePluginOptions {
-  /** For events, watchers and the plugin itself. @default "removed by the host" */
-  readonly reason?: string;
-  /** @default the platform's */
-  readonly limits?: Partial<Pick<StepLimits, "graceMs" | "drainMs" | "shutdownMs">>;
-  /** Calls the removal off while dependants still have time to react; later it has no effect. */
-  readonly signal?: AbortSignal;
-}
-
-/** What takes the place of a plugin. */
-export type ReplacePluginSpec = PluginSpec & {
-  /** Whether the new plugin may lack services that other plugins require of the old one. @default false */
-  readonly allowMissingServices?: boolean;
-};
 
 /**
  * A plugin host. Opens nothing by itself: `listen` opens a port, `handler` goes into a server that exists, and plugins
@@ -187,7 +172,8 @@ export class Platform {
 
   /**
    * Adds a set of plugins in the order of their dependencies, at the same time where these allow it. What does not say
-   * before it runs what it needs is asked first. A failed start of a plugin whose `importance` is `degrade` leaves it
+   * before it runs what it needs is asked first; who lacks something that such a set may bring is started once more when
+   * another of it is there. A failed start of a plugin whose `importance` is `degrade` leaves it
    * supervised: it is listed as one that is down, and tried again. One of an `optional` plugin is a `warning`; it is
    * listed, too, and started when it is released.
    *
@@ -199,7 +185,7 @@ export class Platform {
     const port = {
       add: (spec: PluginSpec) => this.addPlugin(spec),
       remove: (runtimeId: RuntimeId) => this.removePlugin(runtimeId, { reason, limits: { graceMs: 0 } }),
-      describe: (spec: PluginSpec) => this.#host.describe(toStartSpec(spec, this.#host.sources), spec.signal),
+      describe: (spec: PluginSpec) => this.#host.remotes.describe(toStartSpec(spec, this.#host.sources), spec.signal),
       addAbsent: (spec: PluginSpec, error: unknown) =>
         this.#host.viewOf(this.#host.lifecycle.addAbsent(toStartSpec(spec, this.#host.sources), error)),
       warn: (message: string, error: unknown) => this.#host.events.emit("warning", { message, error }),

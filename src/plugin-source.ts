@@ -10,15 +10,15 @@ import type { WorkerSource } from "./launch/worker-source.js";
 import type { RestartPolicy } from "./lifecycle/crash-history.js";
 import { checkDeclaration } from "./lifecycle/declaration-check.js";
 import type { StepLimits } from "./lifecycle/limits.js";
-import type { StartSpec } from "./lifecycle/plugin-start.js";
+import type { StartSpec } from "./lifecycle/start-spec.js";
 import type { SupervisionSpec } from "./lifecycle/supervision-spec.js";
+import { resolveLimits } from "./limit-options.js";
 import type { HostedModule } from "./link/hosted-module.js";
 import type { InProcessHost } from "./link/in-process-route.js";
 import type { PluginAddress } from "./model/address.js";
 import { parseBaseUrl } from "./model/base-url.js";
 import type { PluginDeclaration } from "./model/declarations.js";
 import { checkString } from "./model/limits.js";
-import { resolveLimits } from "./options.js";
 import { UpstreamTls, type UpstreamTlsOptions } from "./router/upstream-tls.js";
 import { resolveSupervised, type SupervisedSpec } from "./supervision-options.js";
 
@@ -68,6 +68,12 @@ export type PluginSpec = PluginSource &
     /** Calls the operation off; it is rolled back then. */
     readonly signal?: AbortSignal;
   };
+
+/** What takes the place of a plugin. */
+export type ReplacePluginSpec = PluginSpec & {
+  /** Whether the new plugin may lack services that other plugins require of the old one. @default false */
+  readonly allowMissingServices?: boolean;
+};
 
 /** What sources need of the platform. */
 export interface SourceContext {

@@ -1,9 +1,10 @@
 import { invalid } from "./errors.js";
+import { checkObject } from "./http/check-object.js";
 import type { RestartPolicy } from "./lifecycle/crash-history.js";
 import type { SupervisionSpec } from "./lifecycle/supervision-spec.js";
 import { checkNumber } from "./model/limits.js";
 import type { Importance } from "./model/supervision.js";
-import { checkFunction, checkNames, checkOneOf, checkWhole } from "./option-checks.js";
+import { checkFunction, checkOneOf, checkWhole } from "./option-checks.js";
 
 /** How plugins that end are started again. */
 export interface RestartOptions {
@@ -65,7 +66,7 @@ const importances = ["required", "degrade", "optional"] as const satisfies reado
 /** Checks the platform's option and fills in the defaults. @throws PluginHostError `INVALID_ARGUMENT` */
 export function resolveSupervision(given: SupervisionOptions | false = {}): ResolvedSupervision {
   if (given === false) return Object.freeze({ restart: undefined, random: Math.random });
-  checkNames("supervision", given, [...names, "random"]);
+  checkObject("supervision", given, [...names, "random"]);
   const { random, ...restart } = given;
   return Object.freeze({
     restart: resolveRestart("supervision", restart, defaultRestart),
@@ -90,7 +91,7 @@ export function resolveSupervised(given: SupervisedSpec, base: Partial<Supervisi
 }
 
 function resolveRestart(field: string, given: RestartOptions, base: RestartPolicy): RestartPolicy {
-  checkNames(field, given, names);
+  checkObject(field, given, names);
   const { firstDelayMs, maxDelayMs, resetAfterMs, maxCrashes, crashWindowMs } = { ...base, ...withoutUndefined(given) };
   if (maxCrashes !== Number.POSITIVE_INFINITY) checkWhole(`${field}.maxCrashes`, maxCrashes, 1, 1_000);
   return Object.freeze({

@@ -18,7 +18,7 @@ export function eventLine({ name, at, details }: EventToShow, style: Style): str
 /** What happened, in words. An event that this version does not know shows what belongs to it. */
 export function eventText(name: string, details: JsonObject): string {
   const at = (...path: readonly string[]): string => textAt(details, path);
-  const because = (reason: string): string => (reason === "" ? "" : `: ${reason}`);
+  const because = (reason: string): string => (reason === "" ? "" : `: ${headOf(reason)}`);
   switch (name) {
     case "watching":
       return "watching";
@@ -63,8 +63,7 @@ export function eventText(name: string, details: JsonObject): string {
 
 function supervisionText(details: JsonObject): string {
   const at = (name: string): string => textAt(details, ["supervision", name]);
-  const [lastError = ""] = at("lastError").split("\n", 1);
-  const why = lastError === "" ? "" : `: ${lastError}`;
+  const why = at("lastError") === "" ? "" : `: ${headOf(at("lastError"))}`;
   switch (at("kind")) {
     case "running":
       return "runs again";
@@ -80,6 +79,9 @@ function supervisionText(details: JsonObject): string {
       return at("kind");
   }
 }
+
+/** A message without what a program wrote last: those lines stand above, as its output. */
+const headOf = (message: string): string => message.replace(/; it wrote last:\n[\s\S]*/, "");
 
 function isTrouble(name: string, details: JsonObject): boolean {
   if (name === "warning") return true;

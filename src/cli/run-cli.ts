@@ -118,7 +118,9 @@ function errorText({ message, details }: CliError, { stderr, variables }: CliEnv
   const { red, dim } = styleFor(stderr.isTerminal, variables);
   const { hostCode, step, hint } = details;
   const facts = [hostCode, step === undefined ? undefined : `in step ${step}`].filter((fact) => fact !== undefined);
-  const behind = facts.length === 0 ? "" : ` ${dim(`(${facts.join(", ")})`)}`;
+  // Behind the last words of a program it would be read as one of them.
+  const between = message.includes("\n") ? "\n" : " ";
+  const behind = facts.length === 0 ? "" : `${between}${dim(`(${facts.join(", ")})`)}`;
   return `${red("error:")} ${severalLines(message)}${behind}\n${hint === undefined ? "" : `${severalLines(hint)}\n`}`;
 }
 

@@ -1,4 +1,8 @@
 import { oneLine, type Style } from "./text.js";
+import { wrap } from "./wrap.js";
+
+const lineWidth = 80;
+const indent = "    ";
 
 /** One column of a table. */
 export interface Column<Row> {
@@ -8,6 +12,8 @@ export interface Column<Row> {
   readonly alignRight?: boolean;
   /** Left out if all of its cells are empty. @default false */
   readonly optional?: boolean;
+  /** Has no column: what is in it stands under its row, indented, in lines of 80 columns. For sentences. @default false */
+  readonly isBelow?: boolean;
   /** Colours a cell; its width is that of the text before. */
   readonly paint?: (text: string) => string;
 }
@@ -15,6 +21,7 @@ export interface Column<Row> {
 /** Rows under titles, two spaces between columns, no space at the end of lines. Ends with a line end. */
 export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[], style: Style): string {
   const shown = columns
+    .filter(({ isBelow }) => isBelow !== true)
     .map((column) => ({ column, cells: rows.map((row) => oneLine(column.cell(row))) }))
     .filter(({ column, cells }) => column.optional !== true || cells.some((cell) => cell !== ""))
     .map(({ column, cells }) => ({
@@ -35,10 +42,18 @@ export function table<Row>(columns: readonly Column<Row>[], rows: readonly Row[]
       .trimEnd();
   const lines = [
     style.bold(line(({ column }) => column.title, false)),
-    ...rows.map((_, index) => line(({ cells }) => cells[index] ?? "", true)),
+    ...rows.flatMap((row, index) => [line(({ cells }) => cells[index] ?? "", true), ...linesBelow(columns, row)]),
   ];
   return `${lines.join("\n")}\n`;
 }
+
+const linesBelow = <Row>(columns: readonly Column<Row>[], row: Row): string[] =>
+  columns
+    .filter(({ isBelow }) => isBelow === true)
+    .map(({ cell }) => oneLine(cell(row)))
+    .filter((text) => text !== "")
+    .flatMap((text) => wrap(text, lineWidth - indent.length))
+    .map((text) => indent + text);
 
 /** Characters, which is near enough to columns for names and versions. */
 const widthOf = (text: string): number => [...text].length;

@@ -28,8 +28,9 @@ const forbidden = [
 // who sends a body may look at its answer only behind that.
 const inMessages = /^application\/(?:grpc|connect\+)/i;
 
-/** How long a caller who speaks in messages may go on after the answer. Time enough to end the request by itself. */
-const messagesTimeoutMs = 100;
+// How long a caller who speaks in messages may go on after the answer: time enough to end the request by itself, and on a busy
+// machine to see the answer first.
+const messagesTimeoutMs = 1_000;
 
 class Http2Head implements RequestHead {
   readonly method: string;

@@ -5,9 +5,7 @@ import type { Clock } from "../internal/clock.js";
 import type { ExchangeOwner } from "./base-exchange.js";
 import type { ConnectionInfo, ServerExchange } from "./exchange.js";
 import type { Http1ExchangeOptions } from "./http1-exchange.js";
-
-/** How long a caller may take to read the refusal of a request that could not be parsed. */
-const refusalTimeoutMs = 2_000;
+import { endWithAnswer, plainLastAnswer } from "./last-answer.js";
 
 /** One connection of a server, and the exchanges on it. */
 export class ServerConnection implements ExchangeOwner {
@@ -69,7 +67,7 @@ export class ServerConnection implements ExchangeOwner {
    * Ends a connection whose next request cannot be served at all, with an answer if that cannot be mistaken for
    * the answer to another request.
    *
-   * @param reason ASCII, one line. @default the status in words
+   * @param reason one line. @default the status in words
    */
   refuse(status: number, reason: string = STATUS_CODES[status] ?? "Refused"): void {
     if (this.#state === "refused" || this.refusing) return;
@@ -77,15 +75,8 @@ export class ServerConnection implements ExchangeOwner {
     const answered = [...this.exchanges].some((exchange) => exchange.responded);
     const behindAnother = this.exchanges.size > 1;
     this.#state = "refused";
-    if (answered || behindAnother || !socket.writable) return void socket.destroy();
-    const text = `${reason}\n`;
-    socket.end(
-      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
-    );
-    // A socket that is closed with unread bytes is reset, and the caller may lose the answer: read on for a while.
-    socket.on("data", () => {}).on("end", () => socket.destroy());
-    const timer = this.#clock.after(refusalTimeoutMs, () => socket.destroy());
-    socket.once("close", () => timer.cancel());
+    if (answered || behindAnother) socket.destroy();
+    else endWithAnswer(socket, this.#clock, plainLastAnswer(status, reason));
   }
 
   get #idle(): boolean {

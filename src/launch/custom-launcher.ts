@@ -110,6 +110,9 @@ function launched(name: string, started: CustomPlugin): LaunchedPlugin {
   if (typeof started !== "object" || started === null) throw invalid("launcher.launch", `${from} must be an object`);
   if (typeof started.endpoint !== "string") throw invalid("launcher.launch", `${from} must have an endpoint, a text`);
   if (typeof started.stop !== "function") throw invalid("launcher.launch", `${from} must have a function stop`);
+  if (started.ended !== undefined && typeof started.ended?.then !== "function") {
+    throw invalid("launcher.launch", `${from} must have a promise as ended, or none`);
+  }
   const address = parseBaseUrl(`endpoint of ${from}`, started.endpoint);
   let stopping: Promise<void> | undefined;
   const ended = new Promise<LaunchEnd>((resolve) => {
@@ -142,6 +145,9 @@ function launched(name: string, started: CustomPlugin): LaunchedPlugin {
 
 async function stopAnyway(started: Partial<CustomPlugin> | undefined): Promise<void> {
   if (typeof started?.stop !== "function") return;
-  // Why the start failed says more than what came after it.
-  await started.stop(0).catch(() => {});
+  try {
+    await started.stop(0);
+  } catch {
+    // Why the start failed says more than what came after it.
+  }
 }

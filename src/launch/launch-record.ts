@@ -30,6 +30,7 @@ export function sourceHash({ command, args, env, cwd, onHostExit }: ResolvedProc
     .digest("base64");
 }
 
+/** A record as it stands in its file. */
 export const toText = (record: LaunchRecord): string => `${JSON.stringify({ version, ...record })}\n`;
 
 const texts = ["launchId", "startedAt", "nonceHash", "hostUrl", "command", "sourceHash"] as const;

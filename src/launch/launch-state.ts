@@ -72,8 +72,10 @@ export class LaunchState {
    */
   open(): Promise<void> {
     this.#opening ??= this.#open().catch((error: unknown) => {
-      // Whoever tries again may find that the other host has stopped.
+      // Whoever tries again may find that the other host has stopped, or that the folder is in order.
       this.#opening = undefined;
+      this.#lock?.release();
+      this.#lock = undefined;
       throw error;
     });
     return this.#opening;

@@ -57,9 +57,11 @@ async function inPath(name: string, cwd: string, path: string | undefined): Prom
   if (refused !== undefined) {
     throw notExecutable(refused, "may not be executed by this user; try chmod +x");
   }
+  // No shell reads it, so that a whole line is one name.
+  const advice = name.includes(" ") ? "what stands behind its name goes into args" : "install it, or give its path";
   throw new PluginHostError(
     "COMMAND_NOT_FOUND",
-    `no folder of PATH has a program ${JSON.stringify(name)}; install it, or give its path (PATH is ${path ?? "not set"})`,
+    `no folder of PATH has a program ${JSON.stringify(name)}; ${advice} (PATH is ${path ?? "not set"})`,
     { details: { command: name } },
   );
 }

@@ -18,6 +18,15 @@ export function startOfProcess(pid: number): string | undefined {
   }
 }
 
+/** Whether there is a process with this id, whoever's and however dead. */
+export function hasProcess(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
 function startIn(stat: string, bootId: string): string | undefined {
   // The second field is the program's name in brackets, which may contain anything.
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");

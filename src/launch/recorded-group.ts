@@ -1,7 +1,7 @@
 import { hashOfNonce } from "./launch-nonces.js";
 import type { LaunchRecord } from "./launch-record.js";
 import { groupMembers } from "./process-group.js";
-import { startOfProcess, variableOf } from "./process-identity.js";
+import { hasProcess, startOfProcess, variableOf } from "./process-identity.js";
 
 /** A process that was looked at, and when it began. */
 interface SeenProcess {
@@ -30,7 +30,7 @@ export class RecordedGroup {
   async leader(): Promise<"ours" | "gone" | "unclear"> {
     const { pid, startedAt } = this.#record;
     const now = startOfProcess(pid);
-    if (startedAt === "") return isThere(pid) ? "unclear" : "gone";
+    if (startedAt === "") return hasProcess(pid) ? "unclear" : "gone";
     if (now !== startedAt) return "gone";
     if (await this.#isMarked(pid)) return "ours";
     return startOfProcess(pid) === startedAt ? "unclear" : "gone";
@@ -86,14 +86,5 @@ export class RecordedGroup {
     if (nonceHash === "") return url === hostUrl && (await variableOf(pid, "PORT")) === String(port);
     const [, origin, nonce = ""] = prefixPattern.exec(url) ?? [];
     return origin === hostUrl && hashOfNonce(nonce) === nonceHash;
-  }
-}
-
-function isThere(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }

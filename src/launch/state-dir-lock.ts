@@ -2,7 +2,7 @@ import { linkSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from "node:path";
 import { PluginHostError } from "../errors.js";
 import { randomHex } from "../internal/ids.js";
-import { startOfProcess } from "./process-identity.js";
+import { hasProcess, startOfProcess } from "./process-identity.js";
 
 interface Holder {
   readonly pid: number;
@@ -104,11 +104,5 @@ function readHolder(file: string): Holder | undefined {
 
 function isHeld({ pid, startedAt, released }: Holder): boolean {
   if (released) return false;
-  if (startedAt !== "") return startOfProcess(pid) === startedAt;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
+  return startedAt === "" ? hasProcess(pid) : startOfProcess(pid) === startedAt;
 }

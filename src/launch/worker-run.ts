@@ -1,6 +1,7 @@
 import { PluginHostError } from "../errors.js";
 import type { Clock } from "../internal/clock.js";
 import { deferred } from "../internal/deferred.js";
+import { endsWithin } from "../internal/ends-within.js";
 import type { FromWorker } from "../link/worker-messages.js";
 import type { LaunchEnd, OutputLine } from "../model/launch.js";
 import { bufferEnd, failedEnd, linkEnd, nameOf, silentEnd, threadEnd, type WorkerFailure } from "./worker-errors.js";
@@ -160,28 +161,21 @@ export class WorkerRun {
       if (!isLeaving) this.#thread.say({ kind: "stop", graceMs });
       const startedAt = this.#clock.monotonic();
       // The plugin's word that it is done comes before the thread's end, if something that it left keeps that alive.
-      await this.#within(Promise.race([exited, this.#verdict === undefined ? this.#done.promise : exited]), graceMs);
+      const done = Promise.race([exited, this.#verdict === undefined ? this.#done.promise : exited]);
+      await endsWithin(this.#clock, graceMs, done);
       const leftMs = startedAt + graceMs - this.#clock.monotonic();
-      await this.#within(exited, Math.min(lingerMs, leftMs));
+      await endsWithin(this.#clock, Math.min(lingerMs, Math.max(0, leftMs)), exited);
     }
     this.#watchdog.stop();
     if (this.#exit !== undefined) return;
     this.#thread.terminate();
-    await this.#within(exited, killMs);
+    await endsWithin(this.#clock, killMs, exited);
     if (this.#exit !== undefined) return;
     this.#link?.close();
     throw new PluginHostError(
       "STEP_TIMEOUT",
       `the thread of ${nameOf(this.#source.module)} still runs ${killMs} ms after it was terminated; native code that it called does not return`,
     );
-  }
-
-  /** Waits for something, for `limitMs` at most. */
-  async #within(event: Promise<unknown>, limitMs: number): Promise<void> {
-    const late = deferred();
-    const timer = this.#clock.after(Math.max(0, limitMs), late.resolve, true);
-    await Promise.race([event, late.promise]);
-    timer.cancel();
   }
 }
 

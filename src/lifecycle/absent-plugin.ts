@@ -1,5 +1,5 @@
 import type { LivePlugin } from "./live-plugin.js";
-import type { StartContext, StartSpec } from "./plugin-start.js";
+import type { StartContext, StartSpec } from "./start-spec.js";
 
 // What a program is called that nobody knows anything of.
 const namelessId = "plugin";

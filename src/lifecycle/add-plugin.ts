@@ -1,9 +1,9 @@
+import { instantMs } from "./limits.js";
 import type { LivePlugin } from "./live-plugin.js";
 import type { Operation } from "./operation.js";
-import { PluginStart, type StartContext, type StartSpec } from "./plugin-start.js";
-
-// Bookkeeping without any waiting; the limit is there so that every step has one.
-const instantMs = 1_000;
+import { PluginStart } from "./plugin-start.js";
+import { runStart } from "./run-start.js";
+import type { StartContext, StartSpec } from "./start-spec.js";
 
 /**
  * Adds a plugin in seven steps: `validate`, `describe`, `identify`, `register`, `health`, `graph`, `announce`. Nobody sees
@@ -12,7 +12,7 @@ const instantMs = 1_000;
 export async function addPlugin(context: StartContext, operation: Operation, spec: StartSpec): Promise<LivePlugin> {
   const start = new PluginStart(context, operation, spec);
   const { limits } = spec;
-  try {
+  await runStart(start, operation, async () => {
     await operation.step("validate", instantMs, () => start.checkDependencies());
     await operation.step("describe", limits.describeMs, async (signal) => {
       await start.launch(signal);
@@ -34,12 +34,6 @@ export async function addPlugin(context: StartContext, operation: Operation, spe
       context.directory.commit(start.plugin);
       operation.commit();
     });
-    return start.plugin;
-  } catch (error) {
-    start.close();
-    await operation.rollback();
-    throw start.explain(error);
-  } finally {
-    start.close();
-  }
+  });
+  return start.plugin;
 }

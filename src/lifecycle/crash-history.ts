@@ -1,3 +1,5 @@
+import { backOffMs } from "../internal/back-off.js";
+
 /** How a plugin is started again. All of it is checked. */
 export interface RestartPolicy {
   /** Back-off before the first start in a row; doubled for each further one. */
@@ -43,22 +45,14 @@ export class CrashHistory {
     this.#crashes = Number.isFinite(maxCrashes) ? [...recent, at] : [];
     if (this.#crashes.length >= maxCrashes) return { kind: "quarantine", crashes: this.#crashes.length };
     this.#attempts += 1;
-    return { kind: "restart", attempt: this.#attempts, delayMs: this.#delayMs(this.#attempts) };
+    const { firstDelayMs: firstMs, maxDelayMs: longestMs } = this.#policy;
+    const delayMs = backOffMs(this.#attempts, { firstMs, longestMs, random: this.#random });
+    return { kind: "restart", attempt: this.#attempts, delayMs };
   }
 
   /** Begins anew. */
   forget(): void {
     this.#crashes = [];
     this.#attempts = 0;
-  }
-
-  /**
-   * Equal jitter: half of the back-off for certain and up to the other half by chance. What dies together does not come
-   * back together, and what dies at once is never started again at once.
-   */
-  #delayMs(attempt: number): number {
-    const { firstDelayMs, maxDelayMs } = this.#policy;
-    const backOffMs = Math.min(maxDelayMs, firstDelayMs * 2 ** (attempt - 1));
-    return backOffMs / 2 + (backOffMs / 2) * this.#random();
   }
 }

@@ -8,11 +8,11 @@ import type { StepLimits } from "./limits.js";
 import type { LivePlugin } from "./live-plugin.js";
 import { missingDependency } from "./missing-dependency.js";
 import { Operation } from "./operation.js";
-import type { StartContext, StartSpec } from "./plugin-start.js";
 import type { Impact } from "./ports.js";
 import { removePlugin } from "./remove-plugin.js";
 import { replacePlugin } from "./replace-plugin.js";
 import { restartPlugin } from "./restart-plugin.js";
+import type { StartContext, StartSpec } from "./start-spec.js";
 import { StopBudget } from "./stop-budget.js";
 import { stopLevels } from "./stop-levels.js";
 import type { SupervisionSpec } from "./supervision-spec.js";
@@ -45,7 +45,7 @@ export class Lifecycle {
       random,
       emit,
       disable: (plugin) => directory.disable(plugin),
-      isBlocked: (plugin) => missingDependency(dependencies, plugin) !== undefined,
+      isBlocked: (plugin) => missingDependency(dependencies, plugin.requires, plugin.runtimeId) !== undefined,
       restart: ({ spec, signal, ...rest }) =>
         this.#start("restart", spec, signal, (operation) =>
           restartPlugin(this.#context, operation, { ...spec, ...rest }),

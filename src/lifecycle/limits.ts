@@ -1,3 +1,6 @@
+/** Limit of a step that only keeps the books and waits for nothing: every step has a limit. */
+export const instantMs = 1_000;
+
 /** Time limits of the steps of add, remove and replace, in milliseconds. All of them are options of the platform. */
 export interface StepLimits {
   /** Launching and describing a plugin. */

@@ -1,6 +1,7 @@
 import { PluginHostError } from "../errors.js";
 import type { Clock } from "../internal/clock.js";
 import { deferred } from "../internal/deferred.js";
+import { endsWithin } from "../internal/ends-within.js";
 import { randomHex } from "../internal/ids.js";
 import type { RuntimeId } from "../model/catalog.js";
 import type { PlatformEvents, StepEvent } from "../model/platform-events.js";
@@ -100,7 +101,7 @@ export class Operation {
   async #undoOne(undo: Undo): Promise<void> {
     try {
       const done = (async () => undo())();
-      if (await this.#endsWithin(undoMs, done)) return await done;
+      if (await endsWithin(this.#clock, undoMs, done)) return await done;
       throw new Error(`it was not undone within ${undoMs} ms`);
     } catch (error) {
       this.#warn(`rolling back ${this.kind} ${this.id} left something behind`, error);
@@ -130,7 +131,7 @@ export class Operation {
       try {
         return await Promise.race([work, givenUp.promise]);
       } catch (error) {
-        if (!controller.signal.aborted || !(await this.#endsWithin(settleMs, work))) throw error;
+        if (!controller.signal.aborted || !(await endsWithin(this.#clock, settleMs, work))) throw error;
         // What was given up may know what it was waiting for.
         const own = await work.catch((reason: unknown) => reason);
         throw own instanceof PluginHostError && own.cause === error ? own : error;
@@ -139,19 +140,6 @@ export class Operation {
       limit?.cancel();
       signal?.removeEventListener("abort", onAbort);
     }
-  }
-
-  /** Whether `work` ends, in whatever way, in time. */
-  async #endsWithin(limitMs: number, work: Promise<unknown>): Promise<boolean> {
-    const late = deferred<false>();
-    const timer = this.#clock.after(limitMs, () => late.resolve(false), true);
-    const ended = work.then(
-      () => true,
-      () => true,
-    );
-    const inTime = await Promise.race([ended, late.promise]);
-    timer.cancel();
-    return inTime;
   }
 }
 

@@ -1,10 +1,11 @@
 import { PluginHostError } from "../errors.js";
 import { addressKey } from "../model/address.js";
-import type { Change, Registration, RuntimeId } from "../model/catalog.js";
+import type { Change, Registration } from "../model/catalog.js";
 import type { PluginDeclaration } from "../model/declarations.js";
 import type { Health, HealthVerdict } from "../model/health.js";
 import type { PermissionPolicy } from "../model/permissions.js";
 import { Aliases } from "./aliases.js";
+import { KnownPlugins } from "./known-plugins.js";
 import { linkedRemote } from "./linked-remote.js";
 import { assertServing, LivePlugin, type LivePluginInit } from "./live-plugin.js";
 import { PluginMonitor } from "./plugin-monitor.js";
@@ -29,16 +30,16 @@ export type NewPlugin = Omit<LivePluginInit, "startedAt" | "since">;
  * All started plugins, seen or not yet seen by others, and the only writer of the visible state. Everything here is
  * synchronous, so nothing can come between a check and the change that it allows.
  */
-export class PluginDirectory {
+export class PluginDirectory extends KnownPlugins {
   readonly reactions = new Reactions();
   readonly aliases: Aliases;
   readonly services: PluginServices;
   readonly #ports: LifecyclePorts;
   readonly #monitor: PluginMonitor;
-  readonly #plugins = new Map<RuntimeId, LivePlugin>();
   #isAccepting = true;
 
   constructor(options: PluginDirectoryOptions) {
+    super(options.ports.state);
     this.#ports = options.ports;
     this.services = new PluginServices(options.ports, options.maxRegistrationsPerPlugin, options.permissions);
     this.aliases = new Aliases({
@@ -53,44 +54,6 @@ export class PluginDirectory {
     });
   }
 
-  /** The plugin with this runtime id, whoever can see it. */
-  get(runtimeId: RuntimeId): LivePlugin | undefined {
-    return this.#plugins.get(runtimeId);
-  }
-
-  /** The plugin with this runtime id, or its incarnation that runs now if it was started again. */
-  latest(runtimeId: RuntimeId): LivePlugin | undefined {
-    const known = this.#plugins.get(runtimeId);
-    if (known !== undefined) return known;
-    for (const plugin of this.#plugins.values()) if (plugin.earlierIds.includes(runtimeId)) return plugin;
-    return undefined;
-  }
-
-  /** The visible plugin with this runtime id, or what it was started again as. @throws PluginHostError `PLUGIN_NOT_FOUND` */
-  committed(runtimeId: RuntimeId): LivePlugin {
-    const plugin = this.latest(runtimeId);
-    if (plugin?.visibility.kind === "committed") return plugin;
-    const successor = this.#ports.state.resolveAlias(runtimeId);
-    const hint = successor === runtimeId ? "plugins() lists those that exist" : `it was replaced by ${successor}`;
-    throw new PluginHostError("PLUGIN_NOT_FOUND", `no plugin has the runtime id ${JSON.stringify(runtimeId)}; ${hint}`);
-  }
-
-  /** The visible plugin that answers for this runtime id, itself or its successor, unless it is going, too. */
-  servingFor(runtimeId: RuntimeId): LivePlugin | undefined {
-    const plugin = this.#plugins.get(this.#ports.state.resolveAlias(runtimeId));
-    return plugin?.visibility.kind === "committed" && plugin.phase.kind === "serving" ? plugin : undefined;
-  }
-
-  /** All plugins, in the order in which they came. */
-  all(): IterableIterator<LivePlugin> {
-    return this.#plugins.values();
-  }
-
-  /** Plugins at an address that are not gone, and have not ended. */
-  at(key: string): LivePlugin[] {
-    return [...this.#plugins.values()].filter((plugin) => plugin.addressKey === key && !plugin.hasEnded);
-  }
-
   /** From now on no plugin can come, nor register anything. */
   stopAccepting(): void {
     this.#isAccepting = false;
@@ -99,12 +62,6 @@ export class PluginDirectory {
   /** @throws PluginHostError `HOST_STOPPED` */
   assertAccepting(): void {
     if (!this.#isAccepting) throw new PluginHostError("HOST_STOPPED", "the host is stopping");
-  }
-
-  /** Whether the plugin is still there, and nothing else lives at its address. */
-  isAlone(plugin: LivePlugin): boolean {
-    if (plugin.visibility.kind === "gone") return false;
-    return plugin.addressKey === undefined || this.at(plugin.addressKey).every((other) => other === plugin);
   }
 
   /** Adds a plugin that nobody sees before `commit`. @throws PluginHostError `HOST_STOPPED` */
@@ -119,7 +76,7 @@ export class PluginDirectory {
     });
     plugin = new LivePlugin({ ...init, startedAt: clock.now(), since: clock.monotonic() }, health);
     plugin.inFlight.onChange = () => this.#ports.inFlightChanged(init.runtimeId);
-    this.#plugins.set(plugin.runtimeId, plugin);
+    this.plugins.set(plugin.runtimeId, plugin);
     return plugin;
   }
 
@@ -131,7 +88,7 @@ export class PluginDirectory {
    */
   commit(plugin: LivePlugin): void {
     assertServing(plugin);
-    const before = this.#earlierStartOf(plugin);
+    const before = this.earlierStartOf(plugin);
     if (before === undefined) this.#show(plugin, []);
     else this.#succeed(before, plugin, "a new start of it registered at the same address");
   }
@@ -171,7 +128,7 @@ export class PluginDirectory {
     const serving = this.servingFor(before.runtimeId);
     const ended = serving ?? before;
     const { changes, withdrawn } = serving === undefined ? nothingWithdrawn : withdrawalOf(serving, reason);
-    this.#show(after, [...changes, this.aliases.add(ended.runtimeId, after.runtimeId, this.#plugins.keys())]);
+    this.#show(after, [...changes, this.aliases.add(ended.runtimeId, after.runtimeId, this.plugins.keys())]);
     for (const registration of withdrawn) this.#ports.emit("unregistered", { registration });
     this.#ports.emit("plugin-replaced", { before: ended.record(), after: after.record() });
     return serving;
@@ -251,7 +208,7 @@ export class PluginDirectory {
     for (const registration of moved) into.registrations.set(registration.registrationId, registration);
     if (into.visibility.kind === "committed") {
       changes.push(...moved.map((registration): Change => ({ kind: "registration-put", registration })));
-      if (wasVisible) changes.push(this.aliases.add(plugin.runtimeId, into.runtimeId, this.#plugins.keys()));
+      if (wasVisible) changes.push(this.aliases.add(plugin.runtimeId, into.runtimeId, this.plugins.keys()));
     }
     this.#ports.state.apply(changes);
     if (wasVisible) this.#announceEnd(plugin, `it is the same program as ${into.runtimeId}`);
@@ -260,7 +217,7 @@ export class PluginDirectory {
   /** Ends all plugins, and cancels every timer. */
   close(): void {
     this.stopAccepting();
-    for (const plugin of [...this.#plugins.values()]) this.retire(plugin, "the host stopped");
+    for (const plugin of [...this.plugins.values()]) this.retire(plugin, "the host stopped");
     this.aliases.close();
   }
 
@@ -280,17 +237,9 @@ export class PluginDirectory {
     }
   }
 
-  #earlierStartOf(plugin: LivePlugin): LivePlugin | undefined {
-    const key = plugin.addressKey;
-    if (key === undefined) return undefined;
-    return this.at(key).find(
-      (other) => other !== plugin && other.selfId === plugin.selfId && other.visibility.kind === "committed",
-    );
-  }
-
   #succeed(before: LivePlugin, after: LivePlugin, reason: string): void {
     this.#ports.identities.revoke(before.runtimeId);
-    const alias = this.aliases.add(before.runtimeId, after.runtimeId, this.#plugins.keys());
+    const alias = this.aliases.add(before.runtimeId, after.runtimeId, this.plugins.keys());
     this.#show(after, [...this.#end(before), alias]);
     this.#announceEnd(before, reason);
     this.#ports.emit("plugin-replaced", { before: before.record(), after: after.record() });
@@ -303,7 +252,7 @@ export class PluginDirectory {
     plugin.end();
     plugin.health.close();
     plugin.remote?.close();
-    this.#plugins.delete(plugin.runtimeId);
+    this.plugins.delete(plugin.runtimeId);
     const key = addressKey(plugin.address);
     if (key !== undefined && this.at(key).length === 0) this.#ports.closeConnections(plugin.address);
     const own: Change[] = wasVisible ? [{ kind: "plugin-removed", runtimeId: plugin.runtimeId }] : [];

@@ -2,42 +2,20 @@ import { PluginHostError } from "../errors.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
 import type { PluginDeclaration, ServiceDeclaration } from "../model/declarations.js";
 import type { Health } from "../model/health.js";
-import type { LaunchedPlugin, PluginLauncher } from "../model/launch.js";
+import type { LaunchedPlugin } from "../model/launch.js";
+import { checkDependencies } from "./check-dependencies.js";
+import { claimPlugin } from "./claim-plugin.js";
 import { checkDeclaration, reconcile } from "./declaration-check.js";
 import { describeWithoutIdentity } from "./describe-without-identity.js";
 import { dialAgain } from "./dial-again.js";
-import type { StepLimits } from "./limits.js";
 import { assertServing, type LivePlugin } from "./live-plugin.js";
 import type { Operation } from "./operation.js";
-import type { PluginDirectory } from "./plugin-directory.js";
 import type { PluginRemote } from "./plugin-remote.js";
 import { findSame } from "./plugin-services.js";
-import type { LifecyclePorts } from "./ports.js";
 import { ProgramStart } from "./program-start.js";
-import type { OpenStart, SelfRegistration } from "./self-registration.js";
-import type { StopBudget } from "./stop-budget.js";
-import type { SupervisionSpec } from "./supervision-spec.js";
-import type { Supervisor } from "./supervisor.js";
+import type { OpenStart } from "./self-registration.js";
+import type { StartContext, StartSpec } from "./start-spec.js";
 import { untilHealthy } from "./until-healthy.js";
-
-/** What to start. */
-export interface StartSpec {
-  readonly launcher: PluginLauncher;
-  /** What the caller says of the plugin before it runs; already checked. */
-  readonly declares: PluginDeclaration | undefined;
-  readonly limits: StepLimits;
-  /** @default it is not started again, and required */
-  readonly supervision?: SupervisionSpec;
-}
-
-/** The parts of the host that starting a plugin works on. */
-export interface StartContext {
-  readonly ports: LifecyclePorts;
-  readonly directory: PluginDirectory;
-  readonly selfRegistration: SelfRegistration;
-  readonly stopBudget: StopBudget;
-  readonly supervisor: Supervisor;
-}
 
 /**
  * The way of one plugin from its source to a staged plugin that is healthy. Adding and replacing run the same parts
@@ -154,32 +132,11 @@ export class PluginStart {
   /** @throws PluginHostError `DEPENDENCY_MISSING`, `DEPENDENCY_CYCLE`; `PLUGIN_FAILED` if the plugin has ended */
   checkDependencies(): void {
     this.#ended.signal.throwIfAborted();
-    const { dependencies } = this.#context.ports;
-    const declaration = this.declaration;
+    const { declaration } = this;
     if (declaration === undefined) return;
     // What it replaces goes, so that one is no help to it, and its place in the graph is the new one's.
     const own = this.#replaces?.runtimeId ?? this.#open.plugin?.runtimeId;
-    for (const dependency of declaration.requires) {
-      const problem = dependency.required ? dependencies.problemWith(dependency, own) : undefined;
-      if (problem === undefined) continue;
-      throw new PluginHostError(
-        "DEPENDENCY_MISSING",
-        `${declaration.selfId} requires ${dependency.type}: ${problem}; add a provider first, or make it optional`,
-        { details: { type: dependency.type, minVersion: dependency.minVersion } },
-      );
-    }
-    const cycle = dependencies.cycleWith({
-      id: own ?? declaration.selfId,
-      name: declaration.selfId,
-      provides: declaration.provides,
-      requires: declaration.requires,
-    });
-    if (cycle === undefined) return;
-    throw new PluginHostError(
-      "DEPENDENCY_CYCLE",
-      `plugins wait for each other: ${cycle.join(" -> ")}; mark one of these dependencies optional`,
-      { details: { path: cycle } },
-    );
+    checkDependencies(this.#context.ports.dependencies, declaration, own);
   }
 
   /** Gives the plugin its one identity, or finds out which one it has. */
@@ -303,34 +260,11 @@ export class PluginStart {
     plugin.remote ??= this.#remote;
   }
 
-  /** The operation has found a program that came by itself to be its own. What came by itself stays so if it fails. */
   #claim(plugin: LivePlugin, address: PluginAddress): void {
-    const { directory } = this.#context;
-    const before = { origin: plugin.origin, launched: plugin.launched, address: plugin.address };
     this.#open.plugin = plugin;
-    plugin.address = address;
-    if (plugin.visibility.kind === "joined") plugin.visibility = { kind: "staged" };
-    if (this.#open.program !== undefined) {
-      // It calls before it is asked what it is; what was declared for it counts from its first call on.
-      if (this.#spec.declares !== undefined) plugin.permit(this.#spec.declares);
-      // The host started it, so it goes if the operation fails; its `ProgramStart` sees to that.
-      plugin.origin = this.#spec.launcher.origin;
-      return;
-    }
-    this.#operation.onRollback(() => {
-      if (plugin.visibility.kind === "gone") return;
-      plugin.origin = before.origin;
-      plugin.launched = before.launched;
-      if (plugin.remote === this.#remote) plugin.remote = undefined;
-      if (plugin.visibility.kind === "staged" && plugin.registrations.size === 0) {
-        plugin.address = before.address;
-        plugin.visibility = { kind: "joined" };
-        return;
-      }
-      directory.monitor(plugin);
-      if (plugin.visibility.kind === "staged") directory.commit(plugin);
-      else directory.publish(plugin);
-    });
+    const { directory } = this.#context;
+    const start = { spec: this.#spec, operation: this.#operation, directory, remote: () => this.#remote };
+    claimPlugin(start, plugin, address, this.#open.program !== undefined);
   }
 
   /** Gives up as soon as the plugin has ended. */

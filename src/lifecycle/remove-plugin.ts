@@ -1,13 +1,11 @@
 import { drain } from "./drain.js";
 import type { StepLimits } from "./limits.js";
+import { instantMs } from "./limits.js";
 import type { LivePlugin } from "./live-plugin.js";
 import type { Operation } from "./operation.js";
-import type { StartContext } from "./plugin-start.js";
 import type { Impact } from "./ports.js";
 import { shutDown } from "./shut-down.js";
-
-// Bookkeeping without any waiting; the limit is there so that every step has one.
-const instantMs = 1_000;
+import type { StartContext } from "./start-spec.js";
 
 /** What to remove, and how patiently. */
 export interface RemoveSpec {

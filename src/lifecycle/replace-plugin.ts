@@ -1,13 +1,13 @@
 import { PluginHostError } from "../errors.js";
 import type { Health } from "../model/health.js";
 import { drain } from "./drain.js";
+import { instantMs } from "./limits.js";
 import type { LivePlugin } from "./live-plugin.js";
 import type { Operation } from "./operation.js";
-import { PluginStart, type StartContext, type StartSpec } from "./plugin-start.js";
+import { PluginStart } from "./plugin-start.js";
+import { runStart } from "./run-start.js";
 import { shutDown } from "./shut-down.js";
-
-// Bookkeeping without any waiting; the limit is there so that every step has one.
-const instantMs = 1_000;
+import type { StartContext, StartSpec } from "./start-spec.js";
 
 /** What takes the place of what. */
 export interface ReplaceSpec extends StartSpec {
@@ -32,7 +32,7 @@ export async function replacePlugin(
   operation.runtimeId = before.runtimeId;
   const reason = `replaced by a new ${before.selfId}`;
   let ending: LivePlugin | undefined;
-  try {
+  await runStart(start, operation, async () => {
     await operation.step("start", limits.describeMs + limits.identifyMs, async (signal) => {
       await start.launch(signal);
       await start.describe(signal);
@@ -61,13 +61,7 @@ export async function replacePlugin(
       ending = directory.switchOver(before, start.plugin, reason);
       operation.commit();
     });
-  } catch (error) {
-    start.close();
-    await operation.rollback();
-    throw start.explain(error);
-  } finally {
-    start.close();
-  }
+  });
   // The new one serves, so what fails from here on is no failure of the replacement. The old one may have ended by itself.
   if (ending === undefined) return start.plugin;
   await endReplaced(context, operation, spec, { plugin: ending, reason });

@@ -1,11 +1,11 @@
 import { PluginHostError } from "../errors.js";
+import { instantMs } from "./limits.js";
 import { assertServing, type LivePlugin } from "./live-plugin.js";
 import { missingDependency } from "./missing-dependency.js";
 import type { Operation } from "./operation.js";
-import { PluginStart, type StartContext, type StartSpec } from "./plugin-start.js";
-
-// Bookkeeping without any waiting; the limit is there so that every step has one.
-const instantMs = 1_000;
+import { PluginStart } from "./plugin-start.js";
+import { runStart } from "./run-start.js";
+import type { StartContext, StartSpec } from "./start-spec.js";
 
 /** What is started again. */
 export interface RestartSpec extends StartSpec {
@@ -31,9 +31,9 @@ export async function restartPlugin(
   const { directory, ports } = context;
   const start = new PluginStart(context, operation, spec, before);
   operation.runtimeId = before.runtimeId;
-  try {
+  await runStart(start, operation, async () => {
     await operation.step("validate", instantMs, () => {
-      const missing = missingDependency(ports.dependencies, before);
+      const missing = missingDependency(ports.dependencies, before.requires, before.runtimeId);
       if (missing !== undefined) throw dependencyMissing(before, missing.dependency.type, missing.problem);
     });
     await operation.step("start", limits.describeMs + limits.identifyMs, async (signal) => {
@@ -63,14 +63,8 @@ export async function restartPlugin(
       operation.commit();
       committed();
     });
-    return start.plugin;
-  } catch (error) {
-    start.close();
-    await operation.rollback();
-    throw start.explain(error);
-  } finally {
-    start.close();
-  }
+  });
+  return start.plugin;
 }
 
 const dependencyMissing = ({ runtimeId }: LivePlugin, type: string, problem: string): PluginHostError =>

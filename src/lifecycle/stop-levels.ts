@@ -3,8 +3,8 @@ import { endsWithin } from "../internal/ends-within.js";
 import type { RuntimeId } from "../model/catalog.js";
 import { drain } from "./drain.js";
 import type { LivePlugin } from "./live-plugin.js";
-import type { StartContext } from "./plugin-start.js";
 import { shutDown } from "./shut-down.js";
+import type { StartContext } from "./start-spec.js";
 
 const reason = "the host is stopping";
 

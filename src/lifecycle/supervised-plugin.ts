@@ -5,7 +5,7 @@ import { type DownState, type Importance, isDown, type Supervision } from "../mo
 import { CrashHistory } from "./crash-history.js";
 import { downReason, firstLine } from "./down-reason.js";
 import type { LivePlugin } from "./live-plugin.js";
-import type { StartSpec } from "./plugin-start.js";
+import type { StartSpec } from "./start-spec.js";
 import type { SupervisionParts } from "./supervision-parts.js";
 import type { SupervisionSpec } from "./supervision-spec.js";
 

@@ -1,7 +1,7 @@
 import type { Clock } from "../internal/clock.js";
 import type { PlatformEvents } from "../model/platform-events.js";
 import type { LivePlugin } from "./live-plugin.js";
-import type { StartSpec } from "./plugin-start.js";
+import type { StartSpec } from "./start-spec.js";
 
 /** What supervising needs of the rest of the host. */
 export interface SupervisionParts {

@@ -1,7 +1,7 @@
 import type { RuntimeId } from "../model/catalog.js";
 import { isDown } from "../model/supervision.js";
 import type { LivePlugin } from "./live-plugin.js";
-import type { StartSpec } from "./plugin-start.js";
+import type { StartSpec } from "./start-spec.js";
 import { type Hold, SupervisedPlugin } from "./supervised-plugin.js";
 import type { SupervisionParts } from "./supervision-parts.js";
 import type { SupervisionSpec } from "./supervision-spec.js";

@@ -66,7 +66,8 @@ function readDetails(bytes: Uint8Array): Detail[] {
   return details;
 }
 
-const codeOfReset: Readonly<Record<ResetCode, Code>> = {
+/** What the end of a stream before its time means to the one who called. */
+export const codeOfReset: Readonly<Record<ResetCode, Code>> = {
   [resetCode.cancelled]: Code.Canceled,
   [resetCode.refused]: Code.Unavailable,
   [resetCode.deadline]: Code.DeadlineExceeded,

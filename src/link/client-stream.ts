@@ -8,6 +8,15 @@ import { type ResetCode, resetCode } from "./frame.js";
 import type { LinkEnd, LinkStream, LinkStreamHandler } from "./link-stream.js";
 import { readMessage, writeMessage } from "./message-codec.js";
 import { MessageInbox } from "./message-inbox.js";
+import { ReplayableInput } from "./replayable-input.js";
+
+/** Who waits for the answer to a call with streams. */
+export interface StreamCaller {
+  /** Told of errors of the call before the caller is. */
+  onError(error: ConnectError): void;
+  /** The call was certainly not looked at: takes what it sends, from the beginning, and answers it. */
+  refused(input: AsyncIterable<Message>): Promise<StreamResponse>;
+}
 
 /** One call of ours on a link with a stream in at least one direction. */
 export class ClientStream implements LinkStreamHandler {
@@ -16,17 +25,18 @@ export class ClientStream implements LinkStreamHandler {
   readonly #response: Deferred<StreamResponse> = deferred();
   readonly #messages: MessageInbox<Message>;
   readonly #trailer = new Headers();
-  readonly #onError: (error: ConnectError) => void;
+  readonly #input: ReplayableInput<Message>;
+  readonly #caller: StreamCaller;
   #stream!: LinkStream;
   #header: Headers | undefined;
   #room: Deferred<void> | undefined;
   #isOver = false;
 
-  /** @param onError told of errors of the call before the caller is */
-  constructor(method: DescMethodStreaming, signal: AbortSignal, onError: (error: ConnectError) => void) {
+  constructor(method: DescMethodStreaming, signal: AbortSignal, input: AsyncIterable<Message>, caller: StreamCaller) {
     this.#method = method;
     this.#signal = signal;
-    this.#onError = onError;
+    this.#input = new ReplayableInput(input);
+    this.#caller = caller;
     const decode = (bytes: Uint8Array): Message => readMessage(method.output, bytes, false);
     this.#messages = new MessageInbox(
       () => this.#stream,
@@ -41,10 +51,10 @@ export class ClientStream implements LinkStreamHandler {
   }
 
   /** The call was opened: sends what there is to send. */
-  opened(stream: LinkStream, input: AsyncIterable<Message>): void {
+  opened(stream: LinkStream): void {
     this.#stream = stream;
     this.#signal.addEventListener("abort", this.#onAbort, { once: true });
-    void this.#pump(input);
+    void this.#pump();
   }
 
   onHead(fields: FieldList, informational: boolean): void {
@@ -69,8 +79,12 @@ export class ClientStream implements LinkStreamHandler {
   }
 
   onReset(code: ResetCode, message: string): void {
-    const error = errorOfReset(code, message);
+    const untouched = code === resetCode.refused && this.#header === undefined;
+    const again = untouched ? this.#input.replay() : undefined;
     this.#over();
+    if (again !== undefined)
+      return void this.#caller.refused(again).then(this.#response.resolve, this.#response.reject);
+    const error = errorOfReset(code, message);
     if (this.#header === undefined) this.#response.reject(error);
     this.#messages.cut(error);
   }
@@ -81,7 +95,7 @@ export class ClientStream implements LinkStreamHandler {
   }
 
   #fail(error: ConnectError): void {
-    this.#onError(error);
+    this.#caller.onError(error);
     this.#messages.fail(error);
   }
 
@@ -108,6 +122,7 @@ export class ClientStream implements LinkStreamHandler {
   #respond(fields: FieldList): void {
     if (this.#header !== undefined) return;
     const method = this.#method;
+    this.#input.forget();
     this.#header = answerHeaders(fields, "application/connect+proto");
     this.#response.resolve({
       stream: true,
@@ -119,14 +134,19 @@ export class ClientStream implements LinkStreamHandler {
     });
   }
 
-  async #pump(input: AsyncIterable<Message>): Promise<void> {
+  async #pump(): Promise<void> {
+    const input = this.#input;
     try {
-      for await (const message of input) {
-        if (this.#isOver) return;
-        if (this.#stream.send(writeMessage(this.#method.input, message, false))) continue;
+      for (;;) {
+        const next = await input.next();
+        if (this.#isOver) return this.#leave(next);
+        if (next.done === true) break;
+        const bytes = this.#written(next.value);
+        input.took(next.value, bytes.length);
+        if (this.#stream.send(bytes)) continue;
         this.#room = deferred();
         await this.#room.promise;
-        if (this.#isOver) return;
+        if (this.#isOver) return this.#leave(next);
       }
     } catch (error) {
       if (this.#isOver) return;
@@ -137,5 +157,19 @@ export class ClientStream implements LinkStreamHandler {
       return;
     }
     this.#stream.end();
+  }
+
+  #written(message: Message): Uint8Array {
+    try {
+      return writeMessage(this.#method.input, message, false);
+    } catch (error) {
+      this.#input.close();
+      throw error;
+    }
+  }
+
+  /** The call is over before its input is. */
+  #leave({ done }: IteratorResult<Message>): void {
+    if (done !== true && !this.#input.isReplayed) this.#input.close();
   }
 }

@@ -3,20 +3,11 @@ import type { UniversalClientResponse } from "@connectrpc/connect/protocol";
 import type { FieldList } from "../http/exchange.js";
 import type { ClientCall } from "../http/http-client.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
+import { codeOfReset } from "./call-error.js";
 import { callKind, type ResetCode, resetCode } from "./frame.js";
 import { okEnd } from "./head-codec.js";
 import type { LinkSession } from "./link-session.js";
 import type { LinkEnd, LinkStream, LinkStreamHandler } from "./link-stream.js";
-
-const codeOfReset: Readonly<Record<ResetCode, Code>> = {
-  [resetCode.cancelled]: Code.Canceled,
-  [resetCode.refused]: Code.Unavailable,
-  [resetCode.deadline]: Code.DeadlineExceeded,
-  [resetCode.unavailable]: Code.Unavailable,
-  [resetCode.tooLarge]: Code.ResourceExhausted,
-  [resetCode.internal]: Code.Internal,
-  [resetCode.protocol]: Code.Internal,
-};
 
 /**
  * Sends a whole HTTP exchange over a link, for a plugin that has no other way to its host. Rejects with a ConnectError as

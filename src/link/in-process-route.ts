@@ -1,6 +1,7 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import type { FieldList } from "../http/exchange.js";
 import type { InProcessMethod } from "../model/in-process-services.js";
+import type { LinkStream, LinkStreamHandler } from "./link-stream.js";
 
 /** Why the host ends a call, by the name of a Connect code. */
 export interface InProcessFailure {
@@ -48,12 +49,33 @@ export interface AdmittedCall {
   expired(): void;
 }
 
+/** The caller's side of a call that goes to a provider's link. */
+export interface LinkedCaller extends LinkStreamHandler {
+  /** Called once, before anything comes. */
+  opened(stream: LinkStream): void;
+}
+
+/** A call that the host lets pass to a provider's link. One of its methods is to be called, once. */
+export interface LinkedInProcessCall {
+  readonly kind: "linked";
+  /**
+   * Begins the call, which goes on as one on a link from then on. The caller keeps its deadline itself.
+   *
+   * @param fields what the caller gives the call to send
+   * @param message the only one of a unary call; other calls send theirs later
+   */
+  start(fields: FieldList, caller: LinkedCaller, message?: Uint8Array): LinkStream;
+  /** The call will not be made. */
+  release(): void;
+}
+
 /** What becomes of a call at once, or after it has waited. */
 export type DecidedCall =
   | AdmittedCall
+  | LinkedInProcessCall
   | { readonly kind: "refused"; readonly failure: InProcessFailure }
   /**
-   * The provider is reached over a connection. The request is to be sent to `path` with the field `ticketField`, which
+   * The provider is reached over a connection other than a link. The request is to be sent to `path` with the field `ticketField`, which
    * holds the decision; `release` is to be called when it was answered, or will not be sent.
    */
   | { readonly kind: "detour"; readonly ticket: string; release(): void };

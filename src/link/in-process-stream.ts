@@ -1,9 +1,19 @@
 import type { DescMethodStreaming, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import { errorOfReset } from "./call-error.js";
+import { callFields } from "./client-fields.js";
+import { ClientStream } from "./client-stream.js";
+import { resetCode } from "./frame.js";
 import type { MessageCopier } from "./in-process-copy.js";
 import { failureError } from "./in-process-error.js";
-import type { DecidedCall, InProcessFailure, InProcessRoute, WaitingInProcessCall } from "./in-process-route.js";
+import type {
+  DecidedCall,
+  InProcessFailure,
+  InProcessRoute,
+  LinkedInProcessCall,
+  WaitingInProcessCall,
+} from "./in-process-route.js";
 import { ticketField } from "./in-process-route.js";
 import { StreamRun } from "./in-process-stream-run.js";
 
@@ -44,6 +54,8 @@ export async function openStream(
       return run.start(decided);
     case "refused":
       return refused(parts.method, decided.failure);
+    case "linked":
+      return overLink(decided, parts);
     case "detour": {
       const { ticket, release } = decided;
       const sent = new Headers(header);
@@ -55,6 +67,15 @@ export async function openStream(
       }
     }
   }
+}
+
+function overLink(call: LinkedInProcessCall, { method, signal, header, input }: StreamParts): Promise<StreamResponse> {
+  if (signal.aborted) call.release();
+  signal.throwIfAborted();
+  const refused = (): Promise<StreamResponse> => Promise.reject(errorOfReset(resetCode.refused, ""));
+  const caller = new ClientStream(method, signal, input, { onError() {}, refused });
+  call.start(callFields(header), caller);
+  return caller.response;
 }
 
 /** Rejects if the caller does not wait any longer. */

@@ -43,8 +43,9 @@ const callsInATurn = 128;
 const soon = Promise.resolve();
 
 /**
- * A Connect transport whose calls go straight to the implementation if the host chooses a provider in the same process,
- * and over a connection otherwise. Messages are copied in both directions; nothing is written as bytes.
+ * A Connect transport whose calls go straight to the implementation if the host chooses a provider in the same process, straight to
+ * the provider's link if it has one, and over a connection otherwise. Towards an implementation messages are copied in
+ * both directions; nothing is written as bytes.
  */
 export class InProcessTransport implements Transport {
   readonly #options: InProcessTransportOptions;
@@ -188,6 +189,10 @@ export class InProcessTransport implements Transport {
         return run.answer;
       case "refused":
         run.refuse(decided.failure);
+        return run.answer;
+      case "linked":
+        if (!run.isOver) return run.overLink(decided);
+        decided.release();
         return run.answer;
       case "detour":
         if (!run.isOver) return run.overConnection(this.#options.connection, decided.ticket).finally(decided.release);

@@ -4,6 +4,10 @@ import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, codeToString, requestHeader } from "@connectrpc/connect/protocol-connect";
 import type { FieldList } from "../http/exchange.js";
 import { fromHeaders, toHeaders } from "../http/field-list.js";
+import { errorOfReset } from "./call-error.js";
+import { callFields } from "./client-fields.js";
+import { ClientUnary } from "./client-unary.js";
+import { resetCode } from "./frame.js";
 import { type ContextSource, lazyContext } from "./in-process-context.js";
 import type { MessageCopier } from "./in-process-copy.js";
 import {
@@ -15,13 +19,16 @@ import {
   unaryErrorMetadata,
 } from "./in-process-error.js";
 import { handOver } from "./in-process-hand-over.js";
+import { contentType, InProcessResponse } from "./in-process-response.js";
 import {
   type AdmittedCall,
   type InProcessFailure,
   type InProcessRequest,
+  type LinkedInProcessCall,
   ticketField,
   type WaitingInProcessCall,
 } from "./in-process-route.js";
+import { writeMessage } from "./message-codec.js";
 
 /** What all calls of a unary method have in common. */
 export interface UnaryShape {
@@ -29,6 +36,12 @@ export interface UnaryShape {
   readonly url: string;
   readonly copier: MessageCopier;
 }
+
+/** What a call can leave that no implementation in this process runs for. */
+type Leavable = Pick<WaitingInProcessCall, "leave">;
+
+const isAdmitted = (call: AdmittedCall | Leavable | undefined): call is AdmittedCall =>
+  call !== undefined && "target" in call;
 
 /** One unary call that goes straight to an implementation. Costs little more than what is asked of it. */
 export class UnaryRun implements InProcessRequest, ContextSource {
@@ -44,7 +57,7 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   #resolve!: (response: UnaryResponse) => void;
   #reject!: (error: ConnectError) => void;
   #isOver = false;
-  #call: AdmittedCall | WaitingInProcessCall | undefined;
+  #call: AdmittedCall | Leavable | undefined;
   #timer: NodeJS.Timeout | undefined;
   #onAbort: (() => void) | undefined;
   #abort: AbortController | undefined;
@@ -111,6 +124,27 @@ export class UnaryRun implements InProcessRequest, ContextSource {
     return connection.unary(this.method, this.#signal, leftMs, header, this.#message as never);
   }
 
+  /** Makes the call over its provider's link instead. */
+  overLink(call: LinkedInProcessCall): Promise<UnaryResponse> {
+    const caller = new ClientUnary(this.method, undefined, {
+      resolve: (response) => {
+        if (this.#isOver) return;
+        this.#finish(undefined);
+        this.#resolve(response);
+      },
+      reject: (error) => this.#giveUp(error, error),
+      refused: (message) => this.#giveUp(errorOfReset(resetCode.refused, message), undefined),
+    });
+    try {
+      const stream = call.start(callFields(this.#given), caller, writeMessage(this.method.input, this.#message, false));
+      this.#call = { leave: (why) => stream.reset(why === "expired" ? resetCode.deadline : resetCode.cancelled) };
+    } catch (error) {
+      call.release();
+      this.#giveUp(ConnectError.from(error), undefined);
+    }
+    return this.answer;
+  }
+
   ended(failure: InProcessFailure): void {
     this.#giveUp(failureError(failure), callerGoneError());
   }
@@ -167,7 +201,7 @@ export class UnaryRun implements InProcessRequest, ContextSource {
 
   get requestHeader(): Headers {
     const call = this.#call;
-    this.#requestHeader ??= call?.kind === "admitted" ? toHeaders(call.requestFields()) : new Headers();
+    this.#requestHeader ??= isAdmitted(call) ? toHeaders(call.requestFields()) : new Headers();
     return this.#requestHeader;
   }
 
@@ -195,7 +229,7 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   #onDeadline(): void {
     if (this.#isOver) return;
     const call = this.#call;
-    if (call?.kind === "admitted") call.expired();
+    if (isAdmitted(call)) call.expired();
     else call?.leave("expired");
     this.#giveUp(deadlineError(), deadlineError());
   }
@@ -206,14 +240,14 @@ export class UnaryRun implements InProcessRequest, ContextSource {
     const error = ConnectError.from(signal && getAbortSignalReason(signal), Code.Canceled);
     const call = this.#call;
     const isLate = error.code === Code.DeadlineExceeded;
-    if (call?.kind === "waiting") call.leave(isLate ? "expired" : "caller-gone");
-    else if (isLate) call?.expired();
-    else call?.callerGone();
+    if (!isAdmitted(call)) call?.leave(isLate ? "expired" : "caller-gone");
+    else if (isLate) call.expired();
+    else call.callerGone();
     this.#giveUp(error, isLate ? error : callerGoneError());
   }
 
   /** @param reason for the provider */
-  #giveUp(error: ConnectError, reason: ConnectError): void {
+  #giveUp(error: ConnectError, reason: ConnectError | undefined): void {
     if (this.#isOver) return;
     this.#finish(reason);
     this.#reject(error);
@@ -229,38 +263,5 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   }
 }
 
-const contentType = "application/proto";
-
 const isPromise = (value: unknown): value is PromiseLike<unknown> =>
   typeof value === "object" && value !== null && "then" in value && typeof value.then === "function";
-
-/** An answer whose fields are made when somebody looks at them. */
-class InProcessResponse implements UnaryResponse {
-  readonly stream = false;
-  readonly method: DescMethodUnary;
-  readonly message: Message;
-  #header: Headers | undefined;
-  #trailer: Headers | undefined;
-
-  /** Fields that the provider has set are copied: it still has them. */
-  constructor(method: DescMethodUnary, message: Message, header: Headers | undefined, trailer: Headers | undefined) {
-    this.method = method;
-    this.message = message;
-    if (header !== undefined) this.#header = new Headers(header);
-    if (trailer !== undefined) this.#trailer = new Headers(trailer);
-  }
-
-  get service(): DescMethodUnary["parent"] {
-    return this.method.parent;
-  }
-
-  get header(): Headers {
-    this.#header ??= new Headers({ "content-type": contentType });
-    return this.#header;
-  }
-
-  get trailer(): Headers {
-    this.#trailer ??= new Headers();
-    return this.#trailer;
-  }
-}

@@ -21,10 +21,11 @@ import { PluginHostError } from "../errors.js";
 import type { FieldList } from "../http/exchange.js";
 import { timeoutOf } from "../http/timeout-header.js";
 import { errorOfReset } from "./call-error.js";
+import { callKinds } from "./call-kinds.js";
 import { callFields } from "./client-fields.js";
 import { ClientStream } from "./client-stream.js";
 import { abortError, ClientUnary } from "./client-unary.js";
-import { callKind, resetCode } from "./frame.js";
+import { resetCode } from "./frame.js";
 import type { LinkSession } from "./link-session.js";
 import type { LinkStream, LinkStreamHandler } from "./link-stream.js";
 import { writeMessage } from "./message-codec.js";
@@ -48,13 +49,6 @@ export interface LinkCallTransportOptions {
 }
 
 type HeadersGiven = ConstructorParameters<typeof Headers>[0];
-
-const kinds = {
-  unary: callKind.unary,
-  client_streaming: callKind.clientStream,
-  server_streaming: callKind.serverStream,
-  bidi_streaming: callKind.bidi,
-} as const;
 
 const ignore = (): void => {};
 
@@ -144,23 +138,16 @@ export class LinkCallTransport implements Transport {
       },
       next: async (request) => {
         const toldMs = timeoutOf(request.header);
-        const leftMs =
-          limitMs === undefined
-            ? toldMs
-            : Math.min(toldMs ?? limitMs, Math.max(1, Math.ceil(limitMs - (performance.now() - startedAt))));
+        const leftMs = limitMs === undefined ? toldMs : Math.min(toldMs ?? limitMs, leftOf(limitMs, startedAt));
         const { message, signal: ended } = request;
         const messages = message as AsyncIterable<Message>;
-        const onLink = this.#stream(method, ended, leftMs, request.header, messages);
-        const answer = (await (onLink ??
-          connection.stream(
-            method,
-            ended,
-            leftMs,
-            request.header,
-            messages as never,
-            contextValues,
-          ))) as StreamResponse<I, O>;
-        return answer;
+        const openedAt = performance.now();
+        const viaConnection = (given: AsyncIterable<Message>, limit: number | undefined): Promise<StreamResponse> =>
+          connection.stream(method, ended, limit, request.header, given as never, contextValues);
+        const detour = (given: AsyncIterable<Message>): Promise<StreamResponse> =>
+          viaConnection(given, leftMs && leftOf(leftMs, openedAt));
+        const onLink = this.#stream(method, ended, leftMs, request.header, messages, detour);
+        return (await (onLink ?? viaConnection(messages, leftMs))) as StreamResponse<I, O>;
       },
     });
   }
@@ -178,9 +165,7 @@ export class LinkCallTransport implements Transport {
     const startedAt = limitMs === undefined ? 0 : performance.now();
     return new Promise((resolve, reject) => {
       const detour = (): void => {
-        const leftMs =
-          limitMs === undefined ? undefined : Math.max(1, Math.ceil(limitMs - (performance.now() - startedAt)));
-        this.#viaConnection(call, signal, leftMs, header, input).then(resolve, reject);
+        this.#viaConnection(call, signal, limitMs && leftOf(limitMs, startedAt), header, input).then(resolve, reject);
       };
       const { onError } = this.#options;
       const caller = new ClientUnary(method, signal, {
@@ -222,14 +207,16 @@ export class LinkCallTransport implements Transport {
     limitMs: number | undefined,
     header: Headers,
     input: AsyncIterable<Message>,
+    refused: (input: AsyncIterable<Message>) => Promise<StreamResponse>,
   ): Promise<StreamResponse> | undefined {
     const route = this.#options.route();
     if (route === undefined) return undefined;
     if (signal.aborted) return Promise.reject(abortError(signal));
-    const call = new ClientStream(method, signal, this.#options.onError ?? ignore);
+    const { onError = ignore } = this.#options;
+    const call = new ClientStream(method, signal, input, { onError, refused });
     const stream = this.#open(route, method, limitMs, callFields(header), call);
     if (stream === undefined) return undefined;
-    call.opened(stream, input);
+    call.opened(stream);
     return call.response;
   }
 
@@ -243,7 +230,7 @@ export class LinkCallTransport implements Transport {
     message?: Uint8Array,
   ): LinkStream | undefined {
     const head = {
-      kind: kinds[method.methodKind],
+      kind: callKinds[method.methodKind],
       path: this.#pathOf(basePath, method),
       deadlineMs: limitMs === undefined ? 0 : Math.ceil(Math.min(limitMs, longestMs)),
       fields,
@@ -285,6 +272,10 @@ export const noConnection: Transport = {
   unary: () => Promise.reject(errorOfReset(resetCode.unavailable, "there is no link")),
   stream: () => Promise.reject(errorOfReset(resetCode.unavailable, "there is no link")),
 };
+
+/** What is left of a limit, which began to count at `startedAt`. */
+const leftOf = (limitMs: number, startedAt: number): number =>
+  Math.max(1, Math.ceil(limitMs - (performance.now() - startedAt)));
 
 /** As Connect's own transports read it. */
 const limitOf = (timeoutMs: number | undefined): number | undefined =>

@@ -12,11 +12,14 @@ export interface CallEvent {
   readonly serviceType: string;
   /** The path on the provider, without query; empty if the call was refused before it was known. */
   readonly method: string;
-  /** `in-process` for a call that went straight to a plugin in the host's process, `link` for one that came over a link. */
+  /**
+   * `in-process` for a call of a plugin in the host's process, or of the host, that went straight to a plugin there or to a plugin's link;
+   * `link` for one that came over a link.
+   */
   readonly protocol: CallProtocol | "in-process" | "link";
-  /** `none` for a call in the host's process, or over a link. */
+  /** `none` with `in-process` and `link`. */
   readonly httpVersion: "1.0" | "1.1" | "2" | "none";
-  /** HTTP status that the caller got; 0 if it got none. For a call in the host's process what it would be over HTTP. */
+  /** HTTP status that the caller got; 0 if it got none. With `in-process` what it would be over HTTP. */
   readonly status: number;
   /** `ok`, or a Connect code such as `unavailable`, as far as the host can see it. */
   readonly code: string;
@@ -24,9 +27,9 @@ export interface CallEvent {
   readonly outcome: "completed" | "refused" | "provider-failed" | "caller-gone" | "aborted";
   /** Why a call was refused or failed; empty otherwise. */
   readonly reason: string;
-  /** Bytes of the request's body. 0 in the host's process, where nothing is written, unless the body's size is limited. */
+  /** Bytes of the request's body. 0 to a plugin in the host's process, where nothing is written, unless the body's size is limited. */
   readonly requestBytes: number;
-  /** Bytes of the answer's body. 0 in the host's process, where nothing is written. */
+  /** Bytes of the answer's body. 0 from a plugin in the host's process, where nothing is written. */
   readonly responseBytes: number;
   readonly durationMs: number;
   /** Milliseconds since 1970. */

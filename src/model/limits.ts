@@ -11,6 +11,13 @@ const maxMetadataValueBytes = 4096;
 /** Shows a value that came from outside in an error: quoted, escaped, and never longer than a line. */
 export const shown = (value: string): string => JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}...` : value);
 
+/** Shows a value of any type: a text as {@link shown} does, nothing of what is inside of an object. */
+export function shownValue(value: unknown): string {
+  if (typeof value === "string") return shown(value);
+  if (typeof value !== "object" || value === null) return String(value);
+  return Array.isArray(value) ? "an array" : "an object";
+}
+
 /** Refuses what is not a string: callers without types, and JSON, can pass anything. */
 export function checkString(field: string, value: unknown): asserts value is string {
   if (typeof value !== "string")

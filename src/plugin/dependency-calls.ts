@@ -139,10 +139,11 @@ export class DependencyCalls {
     if (now?.routing !== undefined) return now as RoutingAccess;
     onWait();
     const patience = new AbortController();
-    const timer = clock.after(identityWaitMs, () => {
+    const tooLate = (): void => {
       const message = `the host has given no identity within ${identityWaitMs} ms, so the call could not be made`;
       patience.abort(new ConnectError(message, Code.Unavailable));
-    });
+    };
+    const timer = clock.after(identityWaitMs, tooLate, true);
     const cancel = (): void => patience.abort(ConnectError.from(signal?.reason, Code.Canceled));
     signal?.addEventListener("abort", cancel, { once: true });
     try {

@@ -1,9 +1,10 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ServiceRegistry, ServiceState, type WatchServiceEvent } from "../gen/connectplugin/v1/registry_pb.js";
+import { type BackOffOptions, backOffMs } from "../internal/back-off.js";
 import type { Clock, Timer } from "../internal/clock.js";
 import { Emitter } from "../internal/emitter.js";
 import { hostFeatures } from "../link/host-features.js";
-import { type BackOffOptions, backOffMs, pause } from "./back-off.js";
+import { pause } from "./back-off.js";
 import { type Credential, credentialHeaders, type HostAccessCell, type RoutingAccess } from "./host-access.js";
 import { hostClient } from "./host-rpc.js";
 import type { DependencyState } from "./plugin-definition.js";

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { PluginHostError } from "../errors.js";
+import { backOffMs } from "../internal/back-off.js";
 import type { Timer } from "../internal/clock.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
-import { backOffMs } from "./back-off.js";
 import type { Credential, HostAccess } from "./host-access.js";
 import { HostConnection } from "./host-connection.js";
 import { type HandshakeResult, handshake, refusalOf } from "./host-handshake.js";

@@ -1,5 +1,6 @@
 // The plugin SDK: everything that a plugin needs, and nothing of the host.
 export { type ErrorCode, errorCodes, PluginHostError } from "../errors.js";
+export type { BackOffOptions } from "../internal/back-off.js";
 export type { Clock, Timer } from "../internal/clock.js";
 export type {
   HostedModule,
@@ -10,7 +11,6 @@ export type {
   WorkerModule,
 } from "../link/hosted-module.js";
 export type { HealthVerdict } from "../model/health.js";
-export type { BackOffOptions } from "./back-off.js";
 export { type CalledWith, callerOf, type ServiceCaller } from "./caller.js";
 export { type DefinedPlugin, definePlugin } from "./define-plugin.js";
 export type { HandshakeSettings } from "./host-handshake.js";

@@ -1,7 +1,7 @@
+import type { BackOffOptions } from "../internal/back-off.js";
 import type { Clock } from "../internal/clock.js";
 import type { InProcessHost } from "../link/in-process-route.js";
 import type { LinkTransport } from "../link/link-transport.js";
-import type { BackOffOptions } from "./back-off.js";
 import type { HostAddress } from "./host-address.js";
 import type { HandshakeSettings } from "./host-handshake.js";
 import type { PluginEventListener } from "./plugin-event.js";

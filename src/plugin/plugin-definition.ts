@@ -125,13 +125,14 @@ export interface PluginContext<R extends Requires = Requires> {
   readonly runtimeId: string | undefined;
   /** Aborted as soon as the plugin begins to stop: end background work and open streams. Calls in flight go on. */
   readonly signal: AbortSignal;
+  /** The typed client of the dependency that has this description; it has to stand in one entry of `requires` only. */
+  client<Desc extends ServiceOf<R>>(service: Desc): Client<Desc>;
   /**
    * The typed client of a dependency. It follows the registry by itself: each call goes to a provider that the host
    * offers now. A call made before the plugin has an identity waits for it; see `identityWaitMs`.
    */
+  // Last, because compilers explain the last overload, and it is the name that gets misspelt.
   client<Type extends ClientName<R>>(type: Type): ClientOf<R[Type]>;
-  /** The same by the description; it has to stand in one entry of `requires` only. */
-  client<Desc extends ServiceOf<R>>(service: Desc): Client<Desc>;
   /** Sends any HTTP request to a dependency; `path` begins with `/` and is appended to the provider's path. */
   fetch(type: keyof R & string, path: string, init?: RequestInit): Promise<Response>;
   /**

@@ -7,7 +7,8 @@ import { deferred } from "../internal/deferred.js";
 import { InFlight } from "../internal/in-flight.js";
 import type { InProcessServices } from "../model/in-process-services.js";
 import { DependencyCalls } from "./dependency-calls.js";
-import { DependencyWatch } from "./dependency-watch.js";
+import type { DependencyWatch } from "./dependency-watch.js";
+import { dependencyWatches } from "./dependency-watches.js";
 import { HeldLink } from "./held-link.js";
 import { HostAccessCell } from "./host-access.js";
 import { parseHostUrl } from "./host-address.js";
@@ -17,14 +18,16 @@ import type { InstanceOptions, StopOptions } from "./instance-options.js";
 import { interceptedServices } from "./intercepted-service.js";
 import { KnownHost } from "./known-host.js";
 import { linkServices } from "./link-services.js";
+import { linkToHost } from "./link-to-host.js";
 import { type LiveDependency, liveDependencies } from "./live-dependency.js";
+import { missingImplementation } from "./missing-implementation.js";
 import { moduleServices } from "./module-services.js";
 import { OwnHealth } from "./own-health.js";
 import type { OwnServicesOptions } from "./own-services.js";
 import { createPluginContext } from "./plugin-context.js";
-import type { PluginEvent } from "./plugin-event.js";
+import type { PluginEvent, PluginEventListener } from "./plugin-event.js";
 import { createPluginHandler } from "./plugin-handler.js";
-import { PluginLink } from "./plugin-link.js";
+import type { PluginLink } from "./plugin-link.js";
 
 // Calls are done or cut off by then; answers have to leave.
 const linkGraceMs = 500;
@@ -80,20 +83,18 @@ export class PluginInstance {
       onWait: this.#waitsForIdentity.resolve,
       suspect,
     });
-    this.#watches = new Map(
-      definition.requires.map((dependency) => {
-        const onNews = (): void => this.#calls.forget(dependency.type);
-        const onListenerError = (error: unknown): void => this.#emit({ kind: "error", error });
-        // A host that removes a dependency waits for its dependants to react; those with nothing to do say so by this.
-        const onLost = (): void => this.#session?.reportAgain();
-        const whenSettled = async (): Promise<void> => this.#link?.settled();
-        const told = { onNews, onLost, onListenerError, whenSettled };
-        return [
-          dependency.type,
-          new DependencyWatch(dependency, { cell: this.#cell, clock, backOff, suspect, ...told }),
-        ] as const;
-      }),
-    );
+    const onEvent: PluginEventListener = (event) => this.#emit(event);
+    this.#watches = dependencyWatches(definition, {
+      cell: this.#cell,
+      clock,
+      backOff,
+      suspect,
+      onNews: (type) => this.#calls.forget(type),
+      onListenerError: (error) => onEvent({ kind: "error", error }),
+      // A host that removes a dependency waits for its dependants to react; those with nothing to do say so by this.
+      onLost: () => this.#session?.reportAgain(),
+      whenSettled: async () => this.#link?.settled(),
+    });
     this.#dependencies = liveDependencies({
       definition,
       calls: this.#calls,
@@ -101,15 +102,11 @@ export class PluginInstance {
       health: this.#health,
       cell: this.#cell,
       clock,
-      onEvent: (event) => this.#emit(event),
-    });
-    this.services = moduleServices({
-      definition,
-      inFlight: this.#inFlight,
-      implementations: this.#implementations.promise,
-      refusing: () => this.#refusing,
+      onEvent,
     });
     const implementations = this.#implementations.promise;
+    const answering = { definition, inFlight: this.#inFlight, implementations, refusing: () => this.#refusing };
+    this.services = moduleServices(answering);
     const own: OwnServicesOptions = {
       definition,
       health: this.#health,
@@ -120,8 +117,7 @@ export class PluginInstance {
         void this.stop({ graceMs: seconds * 1_000, reason: reason || "the host asked for it", farewell: false });
       },
     };
-    const refusing = (): boolean => this.#refusing;
-    const handler = createPluginHandler({ ...own, inFlight: this.#inFlight, implementations, refusing });
+    const handler = createPluginHandler({ ...own, ...answering });
     this.#knownHost.learn(options.hostSecret);
     // What comes over the link comes from the host.
     this.handler = guardForHost(handler, {
@@ -130,28 +126,14 @@ export class PluginInstance {
       // If it was the host, which has forgotten the plugin, this finds it out.
       onUnknownHost: () => this.#session?.reportAgain(),
     });
-    if (options.link === "off") return;
-    const onError = (error: unknown): void => this.#emit({ kind: "error", error });
-    const onCall = linkServices({ ...own, provided: this.services, implementations, handler, onError });
-    if (options.link !== "auto") {
-      this.#link = new HeldLink({
-        transport: options.link,
-        clock,
-        onCall,
-        onEnd: (reason) => void this.stop({ graceMs: 0, reason: `its link ended: ${reason}`, farewell: false }),
-        onEvent: (event) => this.#emit(event),
-      });
-      return;
-    }
-    this.#link = new PluginLink({
+    const onError = (error: unknown): void => onEvent({ kind: "error", error });
+    this.#link = linkToHost(options, {
       cell: this.#cell,
-      clock,
-      backOff,
-      dialTimeoutMs: options.times.hostCallTimeoutMs,
-      onCall,
+      onCall: () => linkServices({ ...own, provided: this.services, implementations, handler, onError }),
       onOpen: () => this.#session?.resume(),
       onRefused: (used) => this.#session?.suspect(used, true),
-      onEvent: (event) => this.#emit(event),
+      onEnd: (reason) => void this.stop({ graceMs: 0, reason: `its link ended: ${reason}`, farewell: false }),
+      onEvent,
     });
   }
 
@@ -193,13 +175,12 @@ export class PluginInstance {
     const setup = async (): Promise<unknown> => definition.setup(plugin);
     // A setup that calls dependencies goes on after the host has given an identity; nobody should be sent here before.
     const setUp = this.#health.hold("unhealthy", "its setup is not done", []);
-    setup().then(
-      (result) => {
+    setup()
+      .then((result) => {
         this.#setUp(result);
         setUp();
-      },
-      (error: unknown) => this.#fail(`setup of ${definition.id} failed`, error),
-    );
+      })
+      .catch((error: unknown) => this.#fail(`setup of ${definition.id} failed`, error));
   }
 
   /** The server is open at `baseUrl`: begins to talk to the host and to watch dependencies. */
@@ -266,16 +247,13 @@ export class PluginInstance {
   }
 
   #setUp(result: unknown): void {
+    const { definition } = this.#options;
     const given = (result ?? {}) as Readonly<Record<string, unknown>>;
-    const missing = this.#options.definition.provides.find(({ type, kind }) => {
-      const expected = kind.name === "connect" ? "object" : "function";
-      return typeof given[type] !== expected || given[type] === null;
-    });
-    if (missing === undefined) {
-      const { provides, serviceInterceptors } = this.#options.definition;
-      return this.#implementations.resolve(interceptedServices(provides, given, serviceInterceptors));
+    const missing = missingImplementation(definition.provides, given);
+    if (missing !== undefined) {
+      return this.#fail(`setup of ${definition.id} returned no implementation of ${missing}`, undefined);
     }
-    this.#fail(`setup of ${this.#options.definition.id} returned no implementation of ${missing.type}`, undefined);
+    this.#implementations.resolve(interceptedServices(definition.provides, given, definition.serviceInterceptors));
   }
 
   #fail(message: string, cause: unknown): void {

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { invalid, PluginHostError } from "../errors.js";
+import { type BackOffOptions, backOffMs } from "../internal/back-off.js";
 import type { Clock } from "../internal/clock.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
 import { dialLink } from "../link/dial-link.js";
@@ -8,7 +9,7 @@ import { linkFeature } from "../link/host-features.js";
 import { LinkSession } from "../link/link-session.js";
 import type { LinkCloseReason } from "../link/link-session-options.js";
 import type { LinkStream, LinkStreamHandler } from "../link/link-stream.js";
-import { type BackOffOptions, backOffMs, pause } from "./back-off.js";
+import { pause } from "./back-off.js";
 import { type Credential, credentialHeaders, type HostAccess, type HostAccessCell } from "./host-access.js";
 import type { PluginEventListener } from "./plugin-event.js";
 

@@ -79,6 +79,7 @@ function resolveGroups(requires: Requires): readonly DependencyGroup[] {
     const minVersion = given.minVersion ?? "";
     compileVersionRange(`${field}.minVersion`, minVersion);
     const methods = checkMethods(`${field}.methods`, given.methods ?? []);
+    for (const method of methods) checkSpelling(`${field}.methods`, method, given.service);
     const member = (type: string): ResolvedDependency => {
       const owner = owners.get(type);
       if (owner !== undefined)
@@ -98,6 +99,15 @@ function resolveGroups(requires: Requires): readonly DependencyGroup[] {
     const [first, ...others] = typesOf(name, given);
     return dependencyGroup(name, given, [member(first), ...others.map(member)]);
   });
+}
+
+/** Methods are named as on the wire, and clients have them in camel case, so that one is easily written for the other. */
+function checkSpelling(field: string, method: string, service: DescService | undefined): void {
+  const names = service?.methods.map(({ name }) => name) ?? [];
+  const meant = names.find((name) => name.toLowerCase() === method.toLowerCase());
+  if (meant !== undefined && !names.includes(method)) {
+    throw invalid(field, `has "${method}", which ${service?.typeName} calls "${meant}"; write it as there`);
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
+import type { BackOffOptions } from "../internal/back-off.js";
 import type { Clock } from "../internal/clock.js";
-import type { BackOffOptions } from "./back-off.js";
 import type { Credential, HostAccessCell } from "./host-access.js";
 import type { HostAddress } from "./host-address.js";
 import type { HandshakeSettings } from "./host-handshake.js";

@@ -8,6 +8,7 @@ import { CallAccount } from "./call-account.js";
 import { type Caller, type DecideRequest, decide, type Forward, type Refuse } from "./decide.js";
 import type { DecidedCalls } from "./decided-calls.js";
 import { InProcessCall, type InProcessContext, tellOf } from "./in-process-call.js";
+import type { InProcessLinks } from "./in-process-links.js";
 import { InProcessWait } from "./in-process-wait.js";
 import { type BadPath, type RouteTarget, targetOf } from "./path.js";
 import type { ProviderQueue } from "./provider-queue.js";
@@ -16,6 +17,7 @@ import type { ProviderQueue } from "./provider-queue.js";
 export interface InProcessRouteParts {
   readonly context: InProcessContext;
   readonly queue: ProviderQueue;
+  readonly links: InProcessLinks;
   /** Where decisions on calls wait that have to go over a connection. */
   readonly decided: DecidedCalls;
   /** Who calls, checked anew at each call. */
@@ -30,6 +32,8 @@ export interface InProcessRouteParts {
 /** What is known of a method from the call before. */
 interface KnownMethod {
   readonly target: RouteTarget | BadPath;
+  /** As in an HTTP request to the host. */
+  readonly path: string;
   registration: Registration | undefined;
   method: InProcessMethod | undefined;
 }
@@ -72,14 +76,19 @@ export class RoutedInProcess implements InProcessRoute {
       const { serviceType, idOrAny, pathForm } = this.#parts;
       const path = pathForm === "short" ? method.name : `${method.parent.typeName}/${method.name}`;
       const target = targetOf(serviceType, idOrAny, path);
-      known = { target, registration: undefined, method: undefined };
+      known = {
+        target,
+        path: `/services/${serviceType}/${idOrAny}/${path}`,
+        registration: undefined,
+        method: undefined,
+      };
       this.#methods.set(method, known);
     }
     return known;
   }
 
   #admit(request: InProcessRequest, account: CallAccount, known: KnownMethod, decision: Forward): DecidedCall {
-    const { context, decided } = this.#parts;
+    const { context, decided, links } = this.#parts;
     const { registration, provider, caller } = decision;
     if (registration !== known.registration || known.method === undefined) {
       const { address } = provider.plugin;
@@ -87,7 +96,11 @@ export class RoutedInProcess implements InProcessRoute {
       known.registration = registration;
       known.method = found?.method.methodKind === request.method.methodKind ? found : undefined;
     }
-    if (known.method === undefined) return { kind: "detour", ...decided.keep(decision) };
+    if (known.method === undefined) {
+      const { path } = known;
+      const passed = { request, account, target: known.target as RouteTarget, path, decision };
+      return links.call(passed) ?? { kind: "detour", ...decided.keep(decision) };
+    }
     if (caller.kind === "plugin") context.forward.traffic.called(caller, decision.serviceType);
     return new InProcessCall(context, request, account, decision, known.method);
   }

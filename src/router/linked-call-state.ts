@@ -30,6 +30,8 @@ export interface LinkedCallInit {
   readonly target: RouteTarget | BadPath;
   readonly caller: Caller;
   readonly account: CallAccount;
+  /** The decision, if it was made already. @default it is made when the call begins */
+  readonly decided?: Forward;
   /** Takes the call over HTTP to a provider without a link. Returns who takes the caller's side from then on. */
   readonly detour: (decision: Forward, account: CallAccount) => Detour;
 }

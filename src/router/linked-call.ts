@@ -173,7 +173,7 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
 
   #begin(): void {
     this.state = "waiting";
-    const decision = this.decide();
+    const decision = this.call.decided ?? this.decide();
     if (decision.kind === "forward") return this.forward(decision);
     if (decision.busy !== true) return this.refuse(decision);
     this.call.account.provider = decision.provider?.plugin;

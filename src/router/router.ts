@@ -22,6 +22,7 @@ import {
 import { DecidedCalls, type KeptDecision } from "./decided-calls.js";
 import { ForwardedCall } from "./forward.js";
 import type { ForwardContext } from "./forward-context.js";
+import { InProcessLinks } from "./in-process-links.js";
 import { type InProcessRouteParts, RoutedInProcess } from "./in-process-routes.js";
 import { type LinkCaller, LinkCalls } from "./link-calls.js";
 import { type RouterOptions, resolveRouterOptions } from "./options.js";
@@ -36,7 +37,8 @@ import { refuseCall } from "./refuse-call.js";
 import type { RouterView, TrafficObserver } from "./router-view.js";
 import { TimeoutQueue } from "./timeout-queue.js";
 import { TraceIds } from "./trace-context.js";
-import { forwardUpgrade, upgradeHead } from "./upgrade.js";
+import { forwardUpgrade } from "./upgrade.js";
+import { upgradeHead } from "./upgrade-head.js";
 import type { UpstreamTls } from "./upstream-tls.js";
 
 /** What a router needs of the rest of the host. */
@@ -63,7 +65,7 @@ export class ServiceRouter {
   readonly #context: ForwardContext;
   readonly #queue: ProviderQueue;
   readonly #decided = new DecidedCalls();
-  readonly #isHeard: () => boolean;
+  readonly #inProcess: Pick<InProcessRouteParts, "context" | "queue" | "links" | "decided">;
   readonly #linkCalls: LinkCalls;
 
   /** @throws PluginHostError `INVALID_ARGUMENT` that names the option */
@@ -74,7 +76,7 @@ export class ServiceRouter {
     this.tls = options.tls;
     const links = parts.links ?? noLinks;
     this.#queue = new ProviderQueue({ ...options, clock });
-    this.#isHeard = parts.isHeard ?? (() => parts.onCall !== undefined);
+    const isHeard = parts.isHeard ?? (() => parts.onCall !== undefined);
     const decideOptions: DecideOptions = {
       full: this.#queue.full,
       maxBodyBytes: options.maxBodyBytes,
@@ -96,7 +98,10 @@ export class ServiceRouter {
       traceIds: new TraceIds(),
       onCall: parts.onCall ?? (() => {}),
     };
-    this.#linkCalls = new LinkCalls(this.#context, this.#queue, this.#isHeard);
+    this.#linkCalls = new LinkCalls(this.#context, this.#queue, isHeard);
+    const context = { forward: this.#context, isHeard };
+    const inProcessLinks = new InProcessLinks(context, this.#queue);
+    this.#inProcess = { context, queue: this.#queue, links: inProcessLinks, decided: this.#decided };
   }
 
   /** Whether a request is for the router: by a path `/services/…`, or by the header `X-Plugin-Target`. */
@@ -156,11 +161,10 @@ export class ServiceRouter {
 
   /**
    * The way of a caller in this process to the providers of a type. Calls to a provider in the same process go straight to
-   * its code, by the same rules as those that come as requests.
+   * its code, and to one on a link straight to that, by the same rules as those that come as requests.
    */
   inProcess(route: Pick<InProcessRouteParts, "caller" | "serviceType" | "idOrAny" | "pathForm">): InProcessRoute {
-    const context = { forward: this.#context, isHeard: this.#isHeard };
-    return new RoutedInProcess({ context, queue: this.#queue, decided: this.#decided, ...route });
+    return new RoutedInProcess({ ...this.#inProcess, ...route });
   }
 
   /** Takes a call of messages to `/services/…` that came over a link, by the same rules, and answers it in every case. */

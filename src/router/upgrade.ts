@@ -1,7 +1,7 @@
-import { type IncomingMessage, STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
-import type { ConnectionInfo, RequestHead } from "../http/exchange.js";
-import { fieldValue, toFieldList, toFieldObject } from "../http/field-list.js";
+import type { RequestHead } from "../http/exchange.js";
+import { toFieldObject } from "../http/field-list.js";
+import { endWithAnswer } from "../http/last-answer.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
 import type { InFlightEntry } from "../internal/in-flight.js";
 import type { CallEvent } from "../model/call-event.js";
@@ -31,20 +31,6 @@ export interface UpgradeCall {
   readonly target: RouteTarget | BadPath;
 }
 
-/** The head of a request to upgrade in the form that the router reads. */
-export function upgradeHead(request: IncomingMessage, connection: ConnectionInfo): RequestHead {
-  const fields = toFieldList(request.rawHeaders);
-  return {
-    method: request.method ?? "",
-    target: request.url ?? "",
-    authority: request.headers.host ?? "",
-    httpVersion: "1.1",
-    fields,
-    header: (name) => fieldValue(fields, name),
-    connection,
-  };
-}
-
 /** Decides on an upgrade as on any call, and joins both connections. Resolves when they are closed; never rejects. */
 export async function forwardUpgrade(context: ForwardContext, queue: ProviderQueue, call: UpgradeCall): Promise<void> {
   const upgrade = new ForwardedUpgrade(context, queue, call);
@@ -57,16 +43,6 @@ export async function forwardUpgrade(context: ForwardContext, queue: ProviderQue
     upgrade.end();
     context.onCall(upgrade.account.event());
   }
-}
-
-/** Answers on the bare socket and closes it. */
-function refuseUpgrade(socket: Duplex, failure: CallFailure): void {
-  const { status, fields, body } = errorAnswer("http", undefined, failure);
-  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}\r\nconnection: close\r\n`;
-  for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
-  socket.end(Buffer.concat([Buffer.from(`${head}\r\n`, "latin1"), body]));
-  // Bytes that nobody reads would turn the end into a reset, which can destroy the answer on its way.
-  socket.resume();
 }
 
 const gone = failureOf("canceled", 499, "the caller went away");
@@ -293,7 +269,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
     if (account.status !== 0 || socket.destroyed || outcome === "caller-gone") socket.destroy();
     else {
       account.status = failure.httpStatus;
-      refuseUpgrade(socket, failure);
+      endWithAnswer(socket, this.#context.clock, errorAnswer("http", undefined, failure));
     }
     this.end();
     this.#givenUp.resolve();

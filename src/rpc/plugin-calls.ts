@@ -37,6 +37,7 @@ export interface Clients {
   readonly handshakes: Client<typeof HandshakeService>;
 }
 
+/** The clients of one plugin, whatever carries their calls. */
 export const clientsOver = (transport: Transport): Clients => ({
   identity: createClient(PluginIdentity, transport),
   control: createClient(PluginControl, transport),

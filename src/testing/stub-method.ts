@@ -32,7 +32,7 @@ export class StubMethod {
     this.#method = method;
     this.#order = order;
     this.#clock = options.clock;
-    this.#waitMs = options.waitMs ?? 5_000;
+    this.#waitMs = options.waitMs ?? 4_000;
   }
 
   answer(answer: unknown): void {

@@ -44,7 +44,7 @@ export interface StubOptions {
   readonly version?: string;
   /** Where the time of `delay` comes from. @default the system's clock */
   readonly clock?: Clock;
-  /** How long `untilCalled` waits at most, in real time, in milliseconds. @default 5_000 */
+  /** How long `untilCalled` waits at most, in real time, in milliseconds. @default 4_000 */
   readonly waitMs?: number;
 }
 

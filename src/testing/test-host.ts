@@ -17,7 +17,10 @@ import { failed } from "./expectation.js";
 export interface TestHostOptions extends PlatformOptions {
   /** `true` for any free port of 127.0.0.1. @default false: no port, everything goes through memory */
   readonly listen?: boolean | ListenOptions;
-  /** How long each wait of the host lasts at most, in real time, in milliseconds. @default 5_000 */
+  /**
+   * How long each wait of the host lasts at most, in real time, in milliseconds. Shorter by default than the 5 s that many test
+   * frameworks give a test, so that it is the wait that says what is missing. @default 4_000
+   */
   readonly waitMs?: number;
   /**
    * Whether a warning of the host that no `allowWarning` fits is a failure: of every wait that is open then, and of
@@ -79,7 +82,7 @@ const shortTimes = {
  * @throws PluginHostError as `new Platform` and `listen`
  */
 export async function startTestHost(options: TestHostOptions = {}): Promise<TestHost> {
-  const { listen = false, waitMs = 5_000, failOnWarnings = false, ...given } = options;
+  const { listen = false, waitMs = 4_000, failOnWarnings = false, ...given } = options;
   const platform = new Platform({
     ...shortTimes,
     ...given,

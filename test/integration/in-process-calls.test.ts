@@ -4,11 +4,11 @@ import { type Client, Code, type Interceptor } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { type CallEvent, Platform, type PlatformOptions } from "../../src/index.js";
 import { deferred } from "../../src/internal/deferred.js";
-import { definePlugin, type PluginContext } from "../../src/plugin/index.js";
+import { definePlugin, type PluginContext, servePlugin } from "../../src/plugin/index.js";
 import { codeOf, failureOf, readAll, whenAborted } from "../contract/transports/outcome.js";
 import { Echo, file_echo_v1_echo } from "../support/gen/echo/v1/echo_pb.js";
 import { addModuleCaller } from "../support/module-caller.js";
-import { echoPlugin, startEndpoint } from "../support/plugins.js";
+import { type EchoOptions, echoPlugin } from "../support/plugins.js";
 
 /** A platform without a port, with the accounts of calls to services. */
 async function openPlatform(options: PlatformOptions = {}) {
@@ -21,6 +21,9 @@ async function openPlatform(options: PlatformOptions = {}) {
   platform.on("call", (call) => calls.push(call));
   return { platform, calls, [Symbol.asyncDispose]: () => platform.stop() };
 }
+
+/** A program that is reached over HTTP only. */
+const startProgram = (options: EchoOptions) => servePlugin(echoPlugin(options), { env: {}, graceMs: 500, link: "off" });
 
 test("modules call each other, and the host calls them, with no port open", async () => {
   await using host = await openPlatform();
@@ -117,7 +120,7 @@ test("a caller's rate counts, each call once", async () => {
   await using host = await openPlatform({ callerRate: { perSecond: 0.001, burst: 3 } });
   await host.platform.addPlugin({ module: echoPlugin() });
   await host.platform.listen();
-  await using endpoint = await startEndpoint({ id: "far" });
+  await using endpoint = await startProgram({ id: "far" });
   await host.platform.addPlugin({ endpoint: endpoint.url });
   const { client } = await addModuleCaller(host.platform);
   for (let index = 0; index < 3; index++) await client.say({});
@@ -128,7 +131,7 @@ test("calls for any provider go to modules and to programs in turn", async () =>
   await using host = await openPlatform();
   await host.platform.addPlugin({ module: echoPlugin({ id: "near" }) });
   await host.platform.listen();
-  await using endpoint = await startEndpoint({ id: "far" });
+  await using endpoint = await startProgram({ id: "far" });
   await host.platform.addPlugin({ endpoint: endpoint.url });
   const { client } = await addModuleCaller(host.platform);
   const answers: string[] = [];
@@ -148,7 +151,7 @@ test("a call that goes to a program takes the room of one call there, until it i
   await using host = await openPlatform({ router: { maxInFlightPerProvider: 2 } });
   await host.platform.listen();
   let running = 0;
-  await using endpoint = await startEndpoint({
+  await using endpoint = await startProgram({
     onSay: () => {
       running += 1;
       if (running === 2) begun.resolve();

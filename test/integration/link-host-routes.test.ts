@@ -86,14 +86,16 @@ test.each(["connect", "grpc", "grpc-web"] as const)(
   },
 );
 
-test("the host's own program and a module reach a provider that has nothing but a link", async () => {
+test("calls of the host's own program reach a provider that has nothing but a link as messages", async () => {
   await using host = await startHost();
-  await using _provider = await provider(host, "far");
+  await using far = await provider(host, "far");
   const client = host.platform.client(Echo);
-  expect(await client.say({ text: "hi" })).toMatchObject({ provider: "far" });
+  // Messages come back as they were.
+  expect(await client.say({ text: "hi" })).toMatchObject({ text: "hi" });
   const both: string[] = [];
   for await (const { text } of client.bidiStream(texts("x", "y"))) both.push(text);
   expect(both).toEqual(["x", "y"]);
+  expect(far.heads.map(({ kind }) => kind)).toEqual([callKind.unary, callKind.bidi]);
 });
 
 test("an upgrade to a provider that has nothing but a link is refused with the reason", async () => {

@@ -6,6 +6,7 @@ import { deferred } from "../../src/internal/deferred.js";
 import { closeCode } from "../../src/link/frame.js";
 import { definePlugin, type PluginEvent, type ServeOptions, servePlugin } from "../../src/plugin/index.js";
 import { failureOf } from "../contract/transports/outcome.js";
+import { conditions } from "../support/conditions.js";
 import { echoOnly } from "../support/echo-plugin.js";
 import { FakeHost } from "../support/fake-host.js";
 import { Echo, SayResponseSchema } from "../support/gen/echo/v1/echo_pb.js";
@@ -20,13 +21,13 @@ const provider = definePlugin({
 /** Serves a plugin and keeps its events, so that tests can wait for them. */
 async function serve(plugin: Parameters<typeof servePlugin>[0], options: ServeOptions) {
   const events: PluginEvent[] = [];
-  const waiting = new Set<() => void>();
+  const { look, until } = conditions();
   const running = await servePlugin(plugin, {
     env: {},
     backOff: { firstMs: 1, longestMs: 20 },
     onEvent(event) {
       events.push(event);
-      for (const look of [...waiting]) look();
+      look();
     },
     ...options,
   });
@@ -35,15 +36,7 @@ async function serve(plugin: Parameters<typeof servePlugin>[0], options: ServeOp
     events,
     /** Resolves when there have been so many events of a kind. */
     until: (kind: PluginEvent["kind"], count = 1) =>
-      new Promise<void>((resolve) => {
-        const look = (): void => {
-          if (events.filter((event) => event.kind === kind).length < count) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      }),
+      until(() => events.filter((event) => event.kind === kind).length >= count),
     [Symbol.asyncDispose]: () => running.stop({ graceMs: 100 }),
   };
 }

@@ -8,6 +8,7 @@ import { Platform } from "../../src/index.js";
 import { definePlugin, type PluginEvent, type ServeOptions, servePlugin } from "../../src/plugin/index.js";
 import { readAll } from "../contract/transports/outcome.js";
 import { createAuthority } from "../support/certificates.js";
+import { conditions } from "../support/conditions.js";
 import { echoOnly } from "../support/echo-plugin.js";
 import { Echo } from "../support/gen/echo/v1/echo_pb.js";
 import { startHost } from "../support/host.js";
@@ -25,10 +26,10 @@ const echoPlugin = (id: string, version = "1.0.0") =>
 /** Serves a plugin and lets tests wait for its events. */
 async function serve(plugin: Parameters<typeof servePlugin>[0], options: ServeOptions) {
   const events: PluginEvent["kind"][] = [];
-  const waiting = new Set<() => void>();
+  const { look, until } = conditions();
   const onEvent = ({ kind }: PluginEvent): void => {
     events.push(kind);
-    for (const look of [...waiting]) look();
+    look();
   };
   const running = await servePlugin(plugin, {
     env: {},
@@ -41,15 +42,7 @@ async function serve(plugin: Parameters<typeof servePlugin>[0], options: ServeOp
     running,
     events,
     until: (wanted: PluginEvent["kind"], count = 1) =>
-      new Promise<void>((resolve) => {
-        const look = (): void => {
-          if (events.filter((kind) => kind === wanted).length < count) return;
-          waiting.delete(look);
-          resolve();
-        };
-        waiting.add(look);
-        look();
-      }),
+      until(() => events.filter((kind) => kind === wanted).length >= count),
     [Symbol.asyncDispose]: () => running.stop({ graceMs: 0 }),
   };
 }

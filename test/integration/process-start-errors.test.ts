@@ -42,6 +42,8 @@ test("a program that is not there: COMMAND_NOT_FOUND with the path, or with the 
   const byName = await failure(platform, { command: "no-such-plugin", env: { PATH: folder } });
   expect(byName).toMatchObject({ code: "COMMAND_NOT_FOUND", step: "describe" });
   expect(byName.message).toContain(`PATH is ${folder}`);
+  const asOneLine = await failure(platform, { command: "node plugin.mjs" });
+  expect(asOneLine.message).toContain("what stands behind its name goes into args");
 });
 
 test("a program that may not be executed: COMMAND_NOT_EXECUTABLE with what to do", async () => {

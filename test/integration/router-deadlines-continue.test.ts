@@ -1,5 +1,6 @@
 import http from "node:http";
 import { describe, expect, test } from "vitest";
+import { anyPath, patienceMs } from "../long/router-matrix/cell.js";
 import { startCall, within } from "../support/http-server.js";
 import {
   pluginRecord,
@@ -8,7 +9,6 @@ import {
   startRawProvider,
   startRouter,
 } from "../support/router-host.js";
-import { anyPath, patienceMs } from "../long/router-matrix/cell.js";
 
 describe("deadlines", () => {
   const forms = [

@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
-import { within } from "../support/http-server.js";
 import { inCell, patienceMs } from "../long/router-matrix/cell.js";
 import { type Cell, contentTypes, everyKind, isStream, message } from "../long/router-matrix/kinds.js";
+import { within } from "../support/http-server.js";
 
 const versions = ["1.1", "2"] as const;
 const cells = versions.flatMap((from) => versions.map((to) => ({ in: from, out: to, kind: "http" }) as const));

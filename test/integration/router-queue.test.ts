@@ -2,6 +2,7 @@ import { once } from "node:events";
 import http from "node:http";
 import { describe, expect, test } from "vitest";
 import { deferred } from "../../src/internal/deferred.js";
+import { conditions } from "../support/conditions.js";
 import { startHost } from "../support/host.js";
 import { startCall, type Version, within } from "../support/http-server.js";
 import { echoPlugin } from "../support/plugins.js";
@@ -10,7 +11,7 @@ import { pluginRecord, startHttp1Provider, startRouter } from "../support/router
 /** A provider that keeps its answers until it is told, and tells of each request. */
 async function startHoldingProvider() {
   const arrived: { path: string; body: Promise<string>; release: () => void }[] = [];
-  const waiting = new Set<() => void>();
+  const { look, until } = conditions();
   const provider = await startHttp1Provider((request, response) => {
     const chunks: Buffer[] = [];
     request.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -18,22 +19,13 @@ async function startHoldingProvider() {
     body.catch(() => {});
     response.on("error", () => {});
     arrived.push({ path: request.url ?? "", body, release: () => void response.end("done") });
-    for (const wake of waiting) wake();
+    look();
   });
   return {
     arrived,
     address: provider.address(["h1"]),
     /** Resolves when `count` requests have arrived. */
-    saw: (count: number): Promise<void> =>
-      new Promise((resolve) => {
-        const check = (): void => {
-          if (arrived.length < count) return;
-          waiting.delete(check);
-          resolve();
-        };
-        waiting.add(check);
-        check();
-      }),
+    saw: (count: number): Promise<void> => until(() => arrived.length >= count),
     [Symbol.asyncDispose]: () => provider[Symbol.asyncDispose](),
   };
 }

@@ -1,9 +1,9 @@
 import { readFile, stat } from "node:fs/promises";
-import http from "node:http";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { CliFolder } from "../support/cli.js";
 import { plugin, program } from "../support/cli-plugins.js";
+import { Load } from "../support/load.js";
 
 const adminToken = "an-admin-token-of-tests";
 const files = { "plugin.mjs": plugin, "main.mjs": program };
@@ -93,7 +93,7 @@ describe("serve", () => {
     await using folder = await CliFolder.open({ ...files, "host.yaml": chain });
     const host = await folder.serve(["--config", "host.yaml"], { NAME: "logger" });
     await host.untilPrinted(started);
-    const load = new Load(`${host.url}/app/slow`, 20);
+    const load = new Load(`${host.url}/app/slow`, 20, "app 1.0.0");
     await load.untilAnswered(40);
     host.child.kill("SIGTERM");
     const { exitCode, stderr } = await host.ended;
@@ -257,69 +257,6 @@ describe("as a process", () => {
     expect(await watch.ended).toMatchObject({ exitCode: 0, stderr: "" });
   });
 });
-
-/** Calls at a steady number at a time, each of which was accepted or not. */
-class Load {
-  readonly failures: string[] = [];
-  answered = 0;
-  readonly #workers: Promise<void>[];
-  readonly #url: string;
-  readonly #agent: http.Agent;
-  #isStopped = false;
-  #onAnswer = (): void => {};
-
-  constructor(url: string, workers: number) {
-    this.#url = url;
-    this.#agent = new http.Agent({ keepAlive: true, maxSockets: workers });
-    this.#workers = Array.from({ length: workers }, () => this.#work());
-  }
-
-  untilAnswered(count: number): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onAnswer = () => {
-        if (this.answered >= count) resolve();
-      };
-      this.#onAnswer();
-    });
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopped = true;
-    await Promise.all(this.#workers);
-    this.#agent.destroy();
-  }
-
-  async #work(): Promise<void> {
-    while (!this.#isStopped) {
-      const outcome = await this.#call();
-      if (outcome === "over") return;
-      if (outcome !== "ok") this.failures.push(outcome);
-      this.answered += 1;
-      this.#onAnswer();
-    }
-  }
-
-  /** A call that finds the host stopping (it says so, or nobody listens any more) was not accepted, which is fine. */
-  #call(): Promise<string> {
-    return new Promise((resolve) => {
-      const request = http.get(this.#url, { agent: this.#agent }, (response) => {
-        let text = "";
-        response.setEncoding("utf8").on("data", (chunk: string) => {
-          text += chunk;
-        });
-        response.on("error", ({ message }) => resolve(`cut: ${message}`));
-        response.on("end", () => {
-          if (response.statusCode === 503) resolve("over");
-          else resolve(response.statusCode === 200 && text === "app 1.0.0" ? "ok" : `${response.statusCode} ${text}`);
-        });
-      });
-      request.on("error", (error: NodeJS.ErrnoException) => {
-        const notSent = error.code === "ECONNREFUSED" || (error.code === "ECONNRESET" && request.reusedSocket);
-        resolve(notSent ? "over" : `failed: ${error.code}`);
-      });
-    });
-  }
-}
 
 /** Asks until the host's plugins work on that many calls; the host counts a call as soon as it has forwarded it. */
 async function untilInFlight(folder: CliFolder, count: number): Promise<void> {

@@ -231,7 +231,8 @@ describe("doctor as a command", () => {
     expect(await folder.run(["doctor", "--worker", "./plugin.mjs"])).toMatchObject(well);
     expect(await folder.run(["doctor", "--", "node", "program.mjs"])).toMatchObject(well);
     const all = await folder.run(["doctor", "--config", "host.yaml"]);
-    // The host knows who needs whom only once the programs run: without `declares` the order is luck.
+    // Only once the program runs the host knows what that needs, and starts it again when it is there.
+    expect(all).toMatchObject(well);
     expect(all.stdout).toMatch(/all of them\n/);
     const none = await folder.run(["doctor", "--module", "./none.mjs", "--json"]);
     expect(JSON.parse(none.stdout)).toMatchObject({ conclusion: { step: "module", code: "PLUGIN_FAILED" } });

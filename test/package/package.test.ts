@@ -46,10 +46,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe("the packed package", () => {
-  test("holds the build with its types, maps and sources, the protocol and the legal texts, and nothing else", () => {
+  test("holds the build with its types, maps and sources, the protocol, the guides and the legal texts, and nothing else", () => {
     const unexpected = packedFiles.filter(
       (file) =>
-        !/^(dist\/.+\.(js|js\.map|d\.ts|d\.ts\.map)|src\/.+\.ts|proto\/.+\.proto)$/.test(file) &&
+        !/^(dist\/.+\.(js|js\.map|d\.ts|d\.ts\.map)|src\/.+\.ts|proto\/.+\.proto|docs\/.+\.(md|json))$/.test(file) &&
         !["package.json", "README.md", "LICENSE", "CHANGELOG.md"].includes(file),
     );
     expect(unexpected).toEqual([]);
@@ -65,6 +65,10 @@ describe("the packed package", () => {
         "dist/testing/index.js",
         "dist/testing/index.d.ts",
         "proto/connectplugin/v1/handshake.proto",
+        // The command's messages and the README lead there.
+        "docs/reference/errors.md",
+        "docs/reference/cli.md",
+        "docs/getting-started.md",
       ]),
     );
   });

@@ -13,6 +13,7 @@ import { parseBaseUrl } from "../../src/model/base-url.js";
 import type { PluginDeclaration } from "../../src/model/declarations.js";
 import type { PlatformEvents } from "../../src/model/platform-events.js";
 import { Catalog } from "../../src/registry/catalog.js";
+import { conditions } from "./conditions.js";
 import { manualClock } from "./manual-clock.js";
 
 export const benchLimits: StepLimits = Object.freeze({
@@ -55,7 +56,7 @@ export function lifecycleBench(remote: () => PluginRemote = remoteOf) {
   projectGraph(catalog, graph);
   const identities = new IdentityStore({ clock, tokenTtlMs: 1e9, tokenOverlapMs: 1e6, maxIdentities: 100 });
   const events: { readonly name: keyof PlatformEvents; readonly event: unknown }[] = [];
-  const waiting = new Set<() => void>();
+  const { look, until } = conditions();
   const health = {
     clock,
     intervalMs: 1_000,
@@ -92,7 +93,7 @@ export function lifecycleBench(remote: () => PluginRemote = remoteOf) {
     inFlightChanged: () => {},
     emit: (name, event) => {
       events.push({ name, event });
-      for (const check of [...waiting]) check();
+      look();
     },
   };
   const directory = new PluginDirectory({
@@ -121,16 +122,7 @@ export function lifecycleBench(remote: () => PluginRemote = remoteOf) {
     selfRegistration,
     lifecycle,
     /** Resolves when the condition holds, looked at now and after each event. */
-    until: (condition: () => boolean): Promise<void> =>
-      new Promise((resolve) => {
-        const check = (): void => {
-          if (!condition()) return;
-          waiting.delete(check);
-          resolve();
-        };
-        waiting.add(check);
-        check();
-      }),
+    until,
     add: (url: string) =>
       lifecycle.add(
         { launcher: endpointLauncher(parseBaseUrl("endpoint", url)), declares: undefined, limits: benchLimits },

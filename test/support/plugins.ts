@@ -10,6 +10,7 @@ import {
   type ServedPlugin,
   servePlugin,
 } from "../../src/plugin/index.js";
+import { conditions } from "./conditions.js";
 import { echoOnly } from "./echo-plugin.js";
 import { Echo } from "./gen/echo/v1/echo_pb.js";
 
@@ -146,7 +147,7 @@ export async function startFakePlugin(options: FakePluginOptions = {}): Promise<
   const received: string[] = [];
   const identities: FakePlugin["identities"] = [];
   const sockets = new Set<Socket>();
-  const waiting = new Set<() => void>();
+  const { look, until } = conditions();
   const replies: NonNullable<FakePluginOptions["replies"]> = {
     GetPluginInfo: () => ({
       selfId: id,
@@ -174,7 +175,7 @@ export async function startFakePlugin(options: FakePluginOptions = {}): Promise<
     const name = /^\/connectplugin\.[^/]+\/(.+)$/.exec(path)?.[1] ?? path;
     received.push(name);
     if (name === "SetRuntimeIdentity") identities.push(body as never);
-    for (const check of waiting) check();
+    look();
     const echo = { text: body.text, provider: answer };
     const reply = name in replies ? await replies[name as Procedure]?.(body) : name === path ? echo : 404;
     const isPlain = typeof reply === "number" || typeof reply === "string";
@@ -187,21 +188,11 @@ export async function startFakePlugin(options: FakePluginOptions = {}): Promise<
     sockets.add(socket);
     socket.on("close", () => {
       sockets.delete(socket);
-      for (const check of waiting) check();
+      look();
     });
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  const until = (condition: () => boolean): Promise<void> =>
-    new Promise((resolve) => {
-      const check = (): void => {
-        if (!condition()) return;
-        waiting.delete(check);
-        resolve();
-      };
-      waiting.add(check);
-      check();
-    });
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     received,

@@ -2,9 +2,12 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
 import { onTestFinished } from "vitest";
 import { Platform, type PlatformOptions, type ProcessSource } from "../../src/index.js";
 import { groupMembers } from "../../src/launch/process-group.js";
+import type { ServeOptions } from "../../src/plugin/index.js";
+import { builtExamples } from "./built-examples.js";
 import type { CompiledLibrary } from "./compiled-library.js";
 
 const folder = join(import.meta.dirname, "process-plugins");
@@ -41,6 +44,8 @@ export interface Probed {
   readonly args: readonly string[];
   readonly identities: readonly string[];
   readonly handshakes: readonly string[];
+  /** Of all of these, in the order in which they came. */
+  readonly tokens: readonly string[];
 }
 
 /** Calls the probe directly. */
@@ -74,6 +79,17 @@ export const sdkProgram = (
   args: [join(folder, "sdk.mjs")],
   env: { LIBRARY: library.plugin, OPTIONS: JSON.stringify(options), ...env },
 });
+
+/** A module whose default export is a plugin, compiled, as a command of its own. */
+export const servedModule = (
+  module: URL,
+  options: Pick<ServeOptions, "listen" | "link" | "heartbeatMs"> = {},
+  env: Readonly<Record<string, string>> = {},
+) => {
+  const sdk = pathToFileURL(join(builtExamples(), "src", "plugin", "index.js")).href;
+  const args = [join(folder, "serve.mjs"), sdk, module.href, JSON.stringify(options)];
+  return { command: process.execPath, args, env };
+};
 
 /** What a plugin made with the SDK says of itself and of the call. */
 export interface SdkProbed {

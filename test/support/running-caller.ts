@@ -6,6 +6,7 @@ import {
   type PluginEvent,
   servePlugin,
 } from "../../src/plugin/index.js";
+import { conditions } from "./conditions.js";
 
 /** How the calls of a plugin reach its host. */
 export type Way = "over HTTP" | "over the link" | "in process";
@@ -37,17 +38,7 @@ export async function startCaller(
     },
   }) as DefinedPlugin;
   const events: PluginEvent[] = [];
-  const waiting = new Set<() => void>();
-  const until = (condition: () => boolean): Promise<void> =>
-    new Promise((resolve) => {
-      const look = (): void => {
-        if (!condition()) return;
-        waiting.delete(look);
-        resolve();
-      };
-      waiting.add(look);
-      look();
-    });
+  const { look, until } = conditions();
   if (way === "in process") {
     const { runtimeId } = await host.platform.addPlugin({ module: plugin });
     const stop = async (): Promise<void> => void (await host.platform.removePlugin(runtimeId).catch(() => {}));
@@ -61,7 +52,7 @@ export async function startCaller(
     graceMs: 500,
     onEvent: (event) => {
       events.push(event);
-      for (const look of [...waiting]) look();
+      look();
     },
   });
   if (way === "over the link") await until(() => events.some(({ kind }) => kind === "link-open"));

@@ -54,3 +54,10 @@ test("every decision is in the list of decisions", () => {
   const present = readdirSync(join(root, "docs/adr")).filter((file) => /^\d{4}-/.test(file));
   expect(listed).toEqual(present.sort());
 });
+
+test("the README leads to every guide and every reference", () => {
+  const readme = textOf("README.md");
+  const pages = documents.filter((name) => /^docs\/(?:guides|reference)\//.test(name));
+  expect(pages.length).toBeGreaterThan(15);
+  expect(pages.filter((page) => !readme.includes(`](${page})`))).toEqual([]);
+});

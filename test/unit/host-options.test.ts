@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { Platform } from "../../src/index.js";
-import { type PlatformOptions, resolveLimits, resolveOptions } from "../../src/options.js";
+import { resolveLimits } from "../../src/limit-options.js";
+import { type PlatformOptions, resolveOptions } from "../../src/options.js";
 
 /** Options as a caller without types may give them. */
 const given = (options: unknown): PlatformOptions => options as PlatformOptions;

@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { systemClock } from "../../src/internal/clock.js";
 import { LaunchNonces } from "../../src/launch/launch-nonces.js";
 import { ProcessPorts } from "../../src/launch/process-ports.js";
-import { resolveLimits } from "../../src/options.js";
+import { resolveLimits } from "../../src/limit-options.js";
 import { type PluginSpec, type SourceContext, toDeclaration, toStartSpec } from "../../src/plugin-source.js";
 
 const context: SourceContext = {

@@ -37,6 +37,23 @@ test.each<{ target: ListenTarget; options: PlatformOptions; listens: boolean }>(
   else await expect(listening).rejects.toMatchObject({ code: "LISTEN_REFUSED" });
 });
 
+test.each([
+  {
+    target: { port: 0, hostname: "0.0.0.0" },
+    field: "hostname",
+    why: "it would listen on loopback, and nobody would be told",
+  },
+  { target: { port: 80_000 }, field: "port", why: "there is no such port" },
+  { target: {}, field: "port", why: "nothing says where" },
+  { target: undefined, field: "options", why: "nothing says where" },
+  { target: { port: 0, host: 7 }, field: "host", why: "not a name" },
+  { target: { path: "" }, field: "path", why: "not a path" },
+])("refuses to listen on $target, naming $field: $why", async ({ target, field }) => {
+  const made = server();
+  await expect(made.listen(target as ListenTarget)).rejects.toMatchObject({ code: "INVALID_ARGUMENT", field });
+  await expect(made.listen({ port: 0 })).resolves.toBeUndefined();
+});
+
 test("listening twice is refused, also while the first is under way", async () => {
   const host = server();
   const first = host.listen({ port: 0 });

@@ -32,7 +32,7 @@ const columns = (now: number, style: Style): Column<Plugin>[] => [
     cell: ({ endpointUrl, link }) => [endpointUrl, link ? "link" : ""].filter((text) => text !== "").join(" + "),
     optional: true,
   },
-  { title: "REASON", cell: ({ reason }) => reason, optional: true },
+  { title: "REASON", cell: ({ reason }) => reason, isBelow: true },
 ];
 
 /** Where it is in its life; while it is down, what becomes of it. Empty if it serves. */

@@ -25,7 +25,7 @@ export const servicesCommand = (context: CliContext): Command =>
           { title: "PROVIDER", cell: ({ runtimeId }) => runtimeId },
           { title: "PATH", cell: ({ path }) => path },
           { title: "STRATEGY", cell: ({ strategy }) => strategy },
-          { title: "REASON", cell: ({ reason }) => reason, optional: true },
+          { title: "REASON", cell: ({ reason }) => reason, isBelow: true },
         ],
         rows,
         context.style,

@@ -1,10 +1,10 @@
 import { errorCodes } from "../../index.js";
 import { oneLine, type Style } from "../text.js";
+import { wrap } from "../wrap.js";
 import type { StepResult } from "./doctor-report.js";
 import { referenceOf } from "./remedies.js";
 import { quantity } from "./tell-output.js";
 import { secondsText } from "./tell-plugin.js";
-import { wrap } from "./wrap.js";
 
 const words = { ok: "ok  ", warn: "warn", fail: "FAIL", skipped: "-   " } as const;
 const titleWidth = 16;

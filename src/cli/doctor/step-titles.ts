@@ -1,3 +1,16 @@
+/** Steps of a program that listens, whoever started it. */
+const reachedSteps = {
+  listens: "listens",
+  answers: "answers",
+  declaration: "declaration",
+  dependencies: "dependencies",
+  handshake: "handshake",
+  identity: "identity",
+  services: "services",
+  health: "health",
+  calls: "calls to host",
+};
+
 /** Steps of a program that the host starts, in the order in which they matter. */
 export const programSteps = Object.freeze({
   machine: "this machine",
@@ -9,15 +22,7 @@ export const programSteps = Object.freeze({
   starts: "starts",
   output: "output",
   stays: "stays alive",
-  listens: "listens",
-  answers: "answers",
-  declaration: "declaration",
-  dependencies: "dependencies",
-  handshake: "handshake",
-  identity: "identity",
-  services: "services",
-  health: "health",
-  calls: "calls to host",
+  ...reachedSteps,
   shutdown: "shutdown",
   sigterm: "SIGTERM",
   leftovers: "leaves nothing",
@@ -26,15 +31,7 @@ export const programSteps = Object.freeze({
 /** Steps of a program that runs already. */
 export const endpointSteps = Object.freeze({
   machine: "this machine",
-  listens: "listens",
-  answers: "answers",
-  declaration: "declaration",
-  dependencies: "dependencies",
-  handshake: "handshake",
-  identity: "identity",
-  services: "services",
-  health: "health",
-  calls: "calls to host",
+  ...reachedSteps,
 });
 
 /** Steps of a plugin that runs in the host's process. */

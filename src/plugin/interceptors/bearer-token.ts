@@ -1,5 +1,7 @@
 import { Code, ConnectError, type Interceptor, type StreamResponse, type UnaryResponse } from "@connectrpc/connect";
 import { invalid } from "../../errors.js";
+import { checkObject } from "../../http/check-object.js";
+import { tellingStart } from "./stream-start.js";
 
 /** Options of {@link bearerToken}. */
 export interface BearerTokenOptions {
@@ -16,9 +18,10 @@ const namePattern = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
  * Puts `Bearer <token>` into each call. With a function a call that is refused as `unauthenticated` is made once again with a
  * fresh token, streams only if none of what they send was taken. Calls that are refused together ask for one fresh token.
  *
- * @throws PluginHostError `INVALID_ARGUMENT` if the token or the name of the field is none
+ * @throws PluginHostError `INVALID_ARGUMENT` that names the option, or `token` if that is none
  */
 export function bearerToken(token: string | TokenSource, options: BearerTokenOptions = {}): Interceptor {
+  checkObject("bearerToken", options, ["header"]);
   const field = checkField(options.header);
   if (typeof token === "string") checkToken(token);
   else if (typeof token !== "function") throw invalid("token", "must be a text or a function that gives one");
@@ -30,7 +33,7 @@ export function bearerToken(token: string | TokenSource, options: BearerTokenOpt
       const header = new Headers(request.header);
       header.set(field, `Bearer ${value}`);
       if (!request.stream) return next({ ...request, header });
-      const message = onStart(request.message as AsyncIterable<never>, () => {
+      const message = tellingStart(request.message as AsyncIterable<never>, () => {
         taken = true;
       });
       return next({ ...request, header, message } as typeof request);
@@ -45,11 +48,6 @@ export function bearerToken(token: string | TokenSource, options: BearerTokenOpt
       return send(fresh);
     }
   };
-}
-
-async function* onStart<T>(messages: AsyncIterable<T>, tell: () => void): AsyncGenerator<T> {
-  tell();
-  yield* messages;
 }
 
 /** The token in use, and the one request for the next. */

@@ -12,7 +12,10 @@ import { watched } from "./watched-stream.js";
 export interface CircuitBreakerOptions {
   /** Failures in a row that open the circuit. @default 3 */
   readonly failures?: number;
-  /** How long no call is made then, in milliseconds, before one is let through to try. @default 30_000 */
+  /**
+   * How long no call is made then, in milliseconds, before one is let through to try. If that has no result for as long, as a
+   * stream that says nothing, the next is let through. @default 30_000
+   */
   readonly openMs?: number;
   /**
    * Whether an error is a failure of the provider.

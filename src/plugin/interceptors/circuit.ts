@@ -15,7 +15,8 @@ export type Entrance = Pass | { readonly kind: "refused"; readonly retryAfterMs:
 type State =
   | { readonly kind: "closed"; readonly failures: number }
   | { readonly kind: "open"; readonly tryAt: number; readonly lastFailure: string }
-  | { readonly kind: "half-open"; readonly trying: boolean; readonly lastFailure: string };
+  /** `tryAt`: when another call is let through although the one before has no result; it may be a stream that is silent. */
+  | { readonly kind: "half-open"; readonly tryAt: number; readonly lastFailure: string };
 
 /** What a circuit needs. */
 export interface CircuitOptions {
@@ -48,8 +49,7 @@ export class Circuit {
   /** Whether a call that came now would be let through. */
   get isPassable(): boolean {
     const state = this.#state;
-    if (state.kind === "open") return state.tryAt <= this.#options.clock.monotonic();
-    return state.kind === "closed" || !state.trying;
+    return state.kind === "closed" || state.tryAt <= this.#options.clock.monotonic();
   }
 
   enter(): Entrance {
@@ -64,9 +64,9 @@ export class Circuit {
         return this.#try(lastFailure);
       }
       case "half-open":
-        return state.trying
-          ? { kind: "refused", retryAfterMs: 0, lastFailure: state.lastFailure }
-          : this.#try(state.lastFailure);
+        return this.isPassable
+          ? this.#try(state.lastFailure)
+          : { kind: "refused", retryAfterMs: 0, lastFailure: state.lastFailure };
     }
   }
 
@@ -89,7 +89,7 @@ export class Circuit {
   /** The call ended in a way that says nothing of the provider. */
   undecided({ era }: Pass): void {
     if (era !== this.#era || this.#state.kind !== "half-open") return;
-    this.#state = { ...this.#state, trying: false };
+    this.#state = { ...this.#state, tryAt: this.#options.clock.monotonic() };
   }
 
   /** There is reason to believe that it works again: the next call tries. */
@@ -99,7 +99,8 @@ export class Circuit {
   }
 
   #try(lastFailure: string): Pass {
-    const state: State = { kind: "half-open", trying: true, lastFailure };
+    const tryAt = this.#options.clock.monotonic() + this.#options.openMs;
+    const state: State = { kind: "half-open", tryAt, lastFailure };
     if (this.#state.kind === "half-open") {
       this.#state = state;
       this.#era += 1;

@@ -36,7 +36,7 @@ export function rateLimit(options: RateLimitOptions): Interceptor {
     const turn = turns.take(keyOf(request), limitMs);
     if (turn.kind === "too-late") throw tooEarly(perSecond, turn.waitMs);
     if (turn.waitMs > 0) {
-      await pause(clock, turn.waitMs, request.signal);
+      await pause(clock, turn.waitMs, request.signal, true);
       if (request.signal.aborted) throw ConnectError.from(getAbortSignalReason(request.signal), Code.Canceled);
     }
     return next(request);

@@ -1,6 +1,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Code, ConnectError, type ContextKey, createContextKey, type Interceptor } from "@connectrpc/connect";
 import { invalid } from "../../errors.js";
+import { checkObject } from "../../http/check-object.js";
 import { checkField } from "./bearer-token.js";
 
 /** Options of {@link requireBearer}. */
@@ -18,12 +19,14 @@ export interface RequireBearerOptions<Who> {
   readonly header?: string;
 }
 
-/** For a server: refuses calls without a good `Bearer` token as `unauthenticated`, and tells implementations whose it is. */
-export function requireBearer<Who>({
-  tokens,
-  as = createContextKey(undefined),
-  header,
-}: RequireBearerOptions<Who>): Interceptor {
+/**
+ * For a server: refuses calls without a good `Bearer` token as `unauthenticated`, and tells implementations whose it is.
+ *
+ * @throws PluginHostError `INVALID_ARGUMENT` that names the option
+ */
+export function requireBearer<Who>(options: RequireBearerOptions<Who>): Interceptor {
+  checkObject("requireBearer", options, ["tokens", "as", "header"]);
+  const { tokens, as = createContextKey(undefined), header } = options;
   const field = checkField(header);
   if (typeof tokens !== "function" && !(tokens instanceof Map)) {
     throw invalid("tokens", "must be a Map of tokens to their owners, or a function that finds the owner");

@@ -3,6 +3,7 @@ import type { Http2ServerRequest } from "node:http2";
 import type { PeerCertificate } from "node:tls";
 import { Code, ConnectError, type ContextValues, createContextValues, type Interceptor } from "@connectrpc/connect";
 import { invalid } from "../../errors.js";
+import { checkObject } from "../../http/check-object.js";
 import { certificateOf, type PeerIdentity, peerIdentity } from "../../http/peer-certificate.js";
 
 /** Options of {@link requireCertificate}. */
@@ -21,7 +22,9 @@ export interface RequireCertificateOptions {
  *
  * @throws PluginHostError `INVALID_ARGUMENT` that names the option
  */
-export function requireCertificate({ allow }: RequireCertificateOptions): Interceptor {
+export function requireCertificate(options: RequireCertificateOptions): Interceptor {
+  checkObject("requireCertificate", options, ["allow"]);
+  const { allow } = options;
   const isAllowed = typeof allow === "function" ? allow : onList(allow);
   return (next) => async (request) => {
     const peer = request.contextValues.get(peerIdentity);

@@ -16,7 +16,7 @@ import { isCircuitOpen } from "./circuit-open-error.js";
 import { RetryBudget } from "./retry-budget.js";
 import { retryHint } from "./retry-hint.js";
 import { type ResolvedRetry, type RetryOptions, resolveRetry } from "./retry-options.js";
-import { oneMessage, peeked } from "./stream-start.js";
+import { oneMessage, peeked, tellingStart } from "./stream-start.js";
 
 type Request = UnaryRequest | StreamRequest;
 
@@ -49,11 +49,14 @@ export function retryWith(options: ResolvedRetry, notSent: NotSent = nobodySays)
     if (!request.stream) return attempts.run((attempt) => next(attempt(request)) as Promise<UnaryResponse>);
     if (request.method.methodKind === "server_streaming") return retryServerStream(attempts, request, next);
     let taken = false;
-    const message = watchStart(request.message as AsyncIterable<never>, () => {
+    const onStart = (): void => {
       taken = true;
-    });
+    };
     return attempts.run(
-      (attempt) => next(attempt({ ...request, message } as Request)) as Promise<StreamResponse>,
+      (attempt) => {
+        const message = tellingStart(request.message as AsyncIterable<never>, onStart);
+        return next(attempt({ ...request, message } as Request)) as Promise<StreamResponse>;
+      },
       () => !taken,
     );
   };
@@ -71,11 +74,6 @@ async function retryServerStream(
     // Most failures of a stream come where its first message would.
     return peeked(response as StreamResponse);
   });
-}
-
-async function* watchStart<T>(messages: AsyncIterable<T>, onStart: () => void): AsyncGenerator<T> {
-  onStart();
-  yield* messages;
 }
 
 /** The attempts of one call. */
@@ -133,7 +131,7 @@ class Attempts {
     } catch {
       // It is for logs.
     }
-    await pause(clock, delayMs, signal);
+    await pause(clock, delayMs, signal, true);
     if (signal.aborted) throw ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
   }
 

@@ -10,6 +10,15 @@ export async function oneMessage<T extends Message>(given: AsyncIterable<T>): Pr
   };
 }
 
+/**
+ * The same messages, for one attempt. `onStart` is told when somebody begins to take them; who leaves before that, as a transport
+ * does that cannot send, has taken none, and another attempt finds all of them.
+ */
+export async function* tellingStart<T>(messages: AsyncIterable<T>, onStart: () => void): AsyncGenerator<T> {
+  onStart();
+  yield* messages;
+}
+
 /** Resolves when the stream's first message is there, or its end. @throws what comes in place of the first message */
 export async function peeked(response: StreamResponse): Promise<StreamResponse> {
   const messages = response.message[Symbol.asyncIterator]();

@@ -5,9 +5,10 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Worker } from "node:worker_threads";
 import type { PluginSpec } from "../../../src/index.js";
 import { type ServedPlugin, servePlugin } from "../../../src/plugin/index.js";
-import type { LauncherUnderTest } from "../../../src/testing/index.js";
+import type { LauncherProbe, LauncherUnderTest } from "../../../src/testing/index.js";
 import { builtExamples } from "../../support/built-examples.js";
 import { type CrashableModule, crashable } from "../../support/plugins.js";
+import { servedModule } from "../../support/process-plugins.js";
 import { socketLauncher } from "./socket-launcher.js";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
@@ -46,13 +47,26 @@ function asModule(): LauncherUnderTest {
   };
 }
 
-/** In a process of its own. */
-function asProcess(): LauncherUnderTest {
+/** In a process of its own: as most are, with no port, over its link. */
+const asProcess = (): LauncherUnderTest =>
+  runningProgram(({ program: [command, program, ...args] }) => ({
+    command,
+    args: [compiled(program as string), ...args],
+  }));
+
+/** In a process of its own, which opens a port all the same. */
+const asListeningProcess = (): LauncherUnderTest =>
+  runningProgram(({ module }) => servedModule(pathToFileURL(compiled(module)), { listen: "always" }));
+
+function runningProgram(
+  of: (probe: LauncherProbe) => { readonly command: string; readonly args: readonly string[] },
+): LauncherUnderTest {
   // Among the arguments of every process that belongs to a plugin.
   const mark = randomUUID();
   return {
-    source({ program: [command, program, ...args] }): PluginSpec {
-      return { command, args: [compiled(program as string), ...args, mark] };
+    source(probe): PluginSpec {
+      const { command, args } = of(probe);
+      return { command, args: [...args, mark] };
     },
     crashText: /it broke|its process exited with code 1$/,
     leftovers: () => processesWith(mark),
@@ -110,6 +124,7 @@ export const ways: readonly (readonly [name: string, underTest: LauncherUnderTes
   ["a module in the host's thread", asModule(), "quickly"],
   ["an endpoint", asEndpoint(), "quickly"],
   ["a module in a worker thread", asWorker(), "slowly"],
-  ["a child process", asProcess(), "slowly"],
+  ["a child process without a port", asProcess(), "slowly"],
+  ["a child process that listens", asListeningProcess(), "slowly"],
   ["a custom launcher", byCustomLauncher(), "slowly"],
 ];

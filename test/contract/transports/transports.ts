@@ -205,3 +205,25 @@ export const overMessagePorts: OpenTransport = async (implementation) => {
     [Symbol.asyncDispose]: () => host.stop(() => {}),
   };
 };
+
+/** A plugin in the host's process calls a program of the SDK that has no port, but a link to the host's port. */
+export const inProcessToLink: OpenTransport = async (implementation) => {
+  const platform = new Platform();
+  await platform.listen({ port: 0 });
+  const settings = { env: {}, hostUrl: platform.url as string, listen: "never", graceMs: 500 } as const;
+  const provider = await servePlugin(providerOf(implementation), settings);
+  let client: EchoClient | undefined;
+  const module = callerPlugin((given) => {
+    client = given;
+  });
+  await platform.addPlugin({ module });
+  return {
+    client: client as EchoClient,
+    caller: "caller",
+    killProvider: () => provider.stop({ graceMs: 0 }),
+    async [Symbol.asyncDispose]() {
+      await provider.stop({ graceMs: 0 });
+      await platform.stop();
+    },
+  };
+};

@@ -37,6 +37,7 @@ const host = async (procedure, message, headers = {}) => {
 };
 
 const handshakes = [];
+const tokens = [];
 const shakeHands = async () => {
   const answer = await host("HandshakeService/Handshake", {
     coreProtocolVersion: 1,
@@ -47,6 +48,7 @@ const shakeHands = async () => {
     selfVersion: version,
   });
   handshakes.push(answer.runtimeId);
+  tokens.push(answer.runtimeToken);
   return answer;
 };
 
@@ -64,6 +66,7 @@ const openDescriptors = () =>
 const procedures = {
   "/connectplugin.v1.PluginIdentity/SetRuntimeIdentity": (request) => {
     identities.push(request.runtimeId);
+    tokens.push(request.runtimeToken);
     return { acknowledged: true };
   },
   "/connectplugin.v1.PluginControl/GetHealth": () => ({ state: "HEALTH_STATE_HEALTHY" }),
@@ -75,6 +78,7 @@ const procedures = {
     args: process.argv.slice(2),
     identities,
     handshakes,
+    tokens,
   }),
   "/test.v1.Probe/ShakeHands": async () => (await shakeHands()) && { handshakes },
 };

@@ -35,7 +35,7 @@ test.each([
   { name: "supervision", details: { runtimeId: "c", supervision: { kind: "running" } }, text: "c runs again" },
   {
     name: "supervision",
-    details: { runtimeId: "c", supervision: { kind: "ended", lastError: "code 3\nlines" } },
+    details: { runtimeId: "c", supervision: { kind: "ended", lastError: "code 3; it wrote last:\n  a\n  b" } },
     text: "c is not started again: code 3",
   },
   {
@@ -64,6 +64,18 @@ test.each([
       error: { message: "no" },
     },
     text: "remove c: drain failed in 12 ms: no",
+  },
+  {
+    name: "step",
+    details: {
+      operation: "restart",
+      runtimeId: "c",
+      step: "start",
+      state: "failed",
+      durationMs: 5,
+      error: { message: "node exited with code 1; it wrote last:\n  its output, which was told line by line" },
+    },
+    text: "restart c: start failed in 5 ms: node exited with code 1",
   },
   { name: "output", details: { runtimeId: "c", selfId: "cache", pid: 7, line: "hello" }, text: "c | hello" },
   { name: "output", details: { selfId: "cache", pid: 7, line: "hello" }, text: "cache | hello" },

@@ -60,3 +60,17 @@ test("text of others cannot steer the terminal", () => {
   expect(severalLines("a\u001b\nb")).toBe("a\\u001b\nb");
   expect(table([{ title: "T", cell: () => "x\u001b]0;y" }], [0], plain)).toBe("T\nx\\u001b]0;y\n");
 });
+
+test("a sentence stands under its row, broken into lines of 80 columns", () => {
+  const columns: Column<Row>[] = [
+    { title: "NAME", cell: ({ name }) => name },
+    { title: "NOTE", cell: ({ note }) => note ?? "", isBelow: true },
+  ];
+  const rows = [
+    { name: "a", count: 1, note: "word ".repeat(20).trim() },
+    { name: "b", count: 2 },
+  ];
+  const [title, first, ...more] = table(columns, rows, plain).split("\n");
+  expect([title, first]).toEqual(["NAME", "a"]);
+  expect(more).toEqual([`    ${"word ".repeat(15).trim()}`, `    ${"word ".repeat(5).trim()}`, "b", ""]);
+});

@@ -1,6 +1,7 @@
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test } from "vitest";
 import type { CustomLauncher, CustomPlugin } from "../../../src/index.js";
 import { PluginHostError } from "../../../src/index.js";
+import { deferred } from "../../../src/internal/deferred.js";
 import { customLauncher } from "../../../src/launch/custom-launcher.js";
 import type { LaunchContext } from "../../../src/model/launch.js";
 import { manualClock } from "../../support/manual-clock.js";
@@ -37,6 +38,7 @@ test.each([
   { why: "nothing", result: undefined, message: "must be an object" },
   { why: "no endpoint", result: { stop: async () => {} }, message: "must have an endpoint" },
   { why: "no way to stop it", result: { endpoint: "http://127.0.0.1:1" }, message: "must have a function stop" },
+  { why: "an end that is no promise", result: { ...plugin(), ended: true }, message: "must have a promise as ended" },
   { why: "an endpoint that is none", result: plugin({ endpoint: "4001" }), message: "must be a URL" },
 ])("a launch that brings $why is refused with the launcher's name", async ({ result, message }) => {
   const error: unknown = await launcher(async () => result as CustomPlugin)
@@ -147,4 +149,32 @@ test("a launch that does not hear of the abort is left alone after five seconds,
     bring(plugin({ stop: async (graceMs) => resolve(graceMs) }));
   });
   expect(await stopped).toBe(0);
+});
+
+test.each([
+  { why: "returns nothing", stop: () => undefined },
+  {
+    why: "throws",
+    stop: () => {
+      throw new Error("no such container");
+    },
+  },
+])("a stop that $why does not hide why a launch failed, nor end the host", async ({ stop }) => {
+  const clock = manualClock();
+  const bad = { ...plugin({ endpoint: "4001" }), stop: stop as unknown as CustomPlugin["stop"] };
+  await expect(launcher(async () => bad).launch(context())).rejects.toMatchObject({ code: "INVALID_ARGUMENT" });
+  // Given up while it starts: what it brings later is stopped where nobody waits for it.
+  const unhandled: unknown[] = [];
+  const take = (error: unknown): number => unhandled.push(error);
+  process.on("unhandledRejection", take);
+  onTestFinished(() => void process.off("unhandledRejection", take));
+  const late = deferred<CustomPlugin>();
+  const given = new AbortController();
+  const launch = launcher(() => late.promise, clock).launch(context({ signal: given.signal }));
+  given.abort(new Error("given up"));
+  clock.advance(5_000);
+  await expect(launch).rejects.toThrow("given up");
+  late.resolve(bad);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(unhandled).toEqual([]);
 });

@@ -155,8 +155,9 @@ onLinux("a kept program is taken up once, by the source that started it, and its
   const taken = await state.takeUp(source, hostUrl);
   expect(taken).toMatchObject({ port: 4001, program: { pid: kept.pid } });
   expect(await state.takeUp(source, hostUrl)).toBeUndefined();
+  const ended = once(kept, "exit");
   await taken?.program.stop(2_000);
-  expect(kept.signalCode).toBe("SIGTERM");
+  expect(await ended).toEqual([null, "SIGTERM"]);
   expect(await taken?.program.exited).toEqual({ exitCode: undefined, signal: undefined });
 });
 
@@ -224,6 +225,17 @@ test("a second host does not get the folder while the first has it, and gets it 
   first.close();
   await second.open();
   await expect(stateAt(at).state.open()).rejects.toMatchObject({ code: "STATE_DIR_IN_USE" });
+});
+
+test("a host that could not read the folder can try again when it is in order", async () => {
+  const at = await folder();
+  await mkdir(join(at, "launch-00112233.json.new"), { recursive: true, mode: 0o700 });
+  await chmod(at, 0o700);
+  const { state } = stateAt(at);
+  await expect(state.open()).rejects.toMatchObject({ code: "ERR_FS_EISDIR" });
+  await rm(join(at, "launch-00112233.json.new"), { recursive: true });
+  await state.open();
+  state.close();
 });
 
 onLinux("a folder whose host was killed, or whose lock is garbage, is free", async () => {

@@ -25,8 +25,11 @@ test.each([
   expect(delays(random, 5).map(Math.round)).toEqual(want);
 });
 
-test("a back-off stays finite however often it is doubled", () => {
+test("a back-off stays a number however often it is doubled", () => {
   expect(delays(0, 2_000).at(-1)).toBe(3_000);
+  const atOnce = new CrashHistory({ ...policy, firstDelayMs: 0, maxCrashes: Number.POSITIVE_INFINITY }, () => 0.5);
+  const ends = Array.from({ length: 2_000 }, (_, at) => atOnce.crashed(at, 0));
+  expect(ends.at(-1)).toEqual({ kind: "restart", attempt: 2_000, delayMs: 0 });
 });
 
 test("as many ends within the window as make a crash loop mean quarantine", () => {

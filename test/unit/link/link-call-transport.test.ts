@@ -1,7 +1,8 @@
 import { getEventListeners } from "node:events";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { deferred } from "../../../src/internal/deferred.js";
 import { resetCode } from "../../../src/link/frame.js";
 import { okEnd } from "../../../src/link/head-codec.js";
 import { LinkCallTransport, noConnection } from "../../../src/link/link-call-transport.js";
@@ -20,16 +21,25 @@ const answer = (text: string): Uint8Array => toBinary(SayResponseSchema, create(
 /** A client on one end of a link in memory; `take` gets its calls on the other. Time stands still. */
 async function start(
   take: (stream: LinkStream) => void,
-  more: { interceptors?: readonly Interceptor[]; connection?: Transport; onError?: (error: ConnectError) => void } = {},
+  {
+    take: takeStream,
+    ...more
+  }: {
+    interceptors?: readonly Interceptor[];
+    connection?: Transport;
+    onError?: (error: ConnectError) => void;
+    take?: (stream: LinkStream) => LinkStreamHandler;
+  } = {},
 ) {
   const clock = manualClock();
   const pair = await openLinkPair({
     clock,
-    onCall: (stream): LinkStreamHandler => ({
-      onData: () => stream.consume(),
-      onEnd: () => take(stream),
-      onReset: () => {},
-    }),
+    onCall: (stream): LinkStreamHandler =>
+      takeStream?.(stream) ?? {
+        onData: () => stream.consume(),
+        onEnd: () => take(stream),
+        onReset: () => {},
+      },
   });
   const { session } = pair.dialler;
   let isLinked = true;
@@ -134,6 +144,117 @@ test("a call that was not looked at goes over the connection, once", async () =>
   const peer = await start(take, { connection: connectionThatSays("over HTTP") });
   expect(await peer.settled(peer.client.say({}))).toMatchObject({ text: "over HTTP" });
   expect(refused).toBe(1);
+});
+
+describe("a stream that was not looked at", () => {
+  /** Waits, between two messages, until it is told to go on. */
+  const texts = (go: Promise<void>, closed: () => void) =>
+    (async function* () {
+      try {
+        yield { text: "a" };
+        yield { text: "b" };
+        await go;
+        yield { text: "c" };
+      } finally {
+        closed();
+      }
+    })();
+
+  /** Takes no call: on the link it is refused when `count` messages of it have come. */
+  const refusing = (count: number) => {
+    const seen: { readonly limitMs: number | undefined; readonly texts: string[] }[] = [];
+    const stream = (async (...given: Parameters<Transport["stream"]>) => {
+      const [method, , limitMs, , input] = given;
+      const call = { limitMs, texts: [] as string[] };
+      seen.push(call);
+      const message = (async function* () {
+        for await (const one of input) {
+          call.texts.push((one as { text: string }).text);
+          if (method.methodKind !== "client_streaming") yield create(method.output, one as never);
+        }
+        if (method.methodKind === "client_streaming")
+          yield create(method.output, { text: call.texts.join("") } as never);
+      })();
+      const parts = { header: new Headers(), trailer: new Headers() };
+      return { stream: true, service: method.parent, method, message, ...parts };
+    }) as Transport["stream"];
+    const take = (opened: LinkStream): LinkStreamHandler => {
+      let came = 0;
+      const look = (): void => {
+        if (came === count) opened.reset(resetCode.refused, "not now");
+      };
+      look();
+      return {
+        onData() {
+          came += 1;
+          opened.consume();
+          look();
+        },
+        onEnd: () => {},
+        onReset: () => {},
+      };
+    };
+    return { seen, take, connection: { ...noConnection, stream } };
+  };
+
+  test.each([0, 1, 2])("goes over the connection from its beginning, %s messages being on their way", async (count) => {
+    const { seen, take, connection } = refusing(count);
+    const go = deferred();
+    const closed = vi.fn();
+    const peer = await start(() => {}, { connection, take });
+    const joined = peer.client.clientStream(texts(go.promise, closed), { timeoutMs: 60_000 });
+    for (let turn = 0; turn < 20 && seen.length === 0; turn++) await peer.pair.settle();
+    go.resolve();
+    expect(await peer.settled(joined)).toMatchObject({ text: "abc" });
+    expect(seen).toEqual([{ limitMs: expect.any(Number), texts: ["a", "b", "c"] }]);
+    expect(seen[0]?.limitMs).toBeLessThanOrEqual(60_000);
+    expect(closed).toHaveBeenCalledOnce();
+    expect(peer.session.stats.openStreams).toBe(0);
+  });
+
+  test("goes over the connection when all of it had been sent", async () => {
+    const { seen, take, connection } = refusing(1);
+    const peer = await start(() => {}, { connection, take });
+    const read = (async () => {
+      const answers: string[] = [];
+      for await (const { text } of peer.client.serverStream({ text: "x", count: 1 })) answers.push(text);
+      return answers;
+    })();
+    expect(await peer.settled(read)).toEqual(["x"]);
+    expect(seen).toEqual([{ limitMs: undefined, texts: ["x"] }]);
+  });
+
+  test("fails as unavailable when more was sent than is kept, and its input is closed", async () => {
+    const { seen, take, connection } = refusing(3);
+    const peer = await start(() => {}, { connection, take });
+    const closed = vi.fn();
+    async function* large() {
+      try {
+        for (;;) yield { text: "x".repeat(30_000) };
+      } finally {
+        closed();
+      }
+    }
+    const error = await peer.settled(failureOf(peer.client.clientStream(large())));
+    expect([error.code, error.rawMessage]).toEqual([Code.Unavailable, "not now"]);
+    await vi.waitFor(() => expect(closed).toHaveBeenCalledOnce());
+    expect(seen).toEqual([]);
+  });
+
+  test("ends with what its input throws, wherever that is read", async () => {
+    const { take, connection } = refusing(1);
+    const peer = await start(() => {}, { connection, take });
+    const go = deferred();
+    async function* broken() {
+      yield { text: "a" };
+      await go.promise;
+      throw new ConnectError("no more", Code.Aborted);
+    }
+    const outcome = failureOf(peer.client.clientStream(broken()));
+    await peer.pair.settle();
+    go.resolve();
+    expect((await peer.settled(outcome)).rawMessage).toBe("no more");
+  });
 });
 
 test("a call for which there is no link, or none any more, goes over the connection", async () => {

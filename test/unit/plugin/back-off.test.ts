@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import { backOffMs, pause } from "../../../src/plugin/back-off.js";
+import { backOffMs } from "../../../src/internal/back-off.js";
+import { pause } from "../../../src/plugin/back-off.js";
 import { manualClock } from "../../support/manual-clock.js";
 
 test.each([

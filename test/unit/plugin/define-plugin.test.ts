@@ -74,6 +74,11 @@ describe("a definition", () => {
     { change: { requires: { "..": {} } }, field: "requires... (service type)", why: "types are names" },
     { change: { requires: { a: { minVersion: "latest please" } } }, field: "requires.a.minVersion", why: "no range" },
     { change: { requires: { a: { service: "Echo" } } }, field: "requires.a.service", why: "not a description" },
+    {
+      change: { requires: { a: { service: Echo, methods: ["ServerStream", "say"] } } },
+      field: "requires.a.methods",
+      why: "on the wire it is Say",
+    },
   ])("refuses $change: $why", ({ change, field }) => {
     const define = () => definePlugin({ ...good, ...change } as unknown as typeof good);
     expect(define).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", field }));

@@ -4,7 +4,7 @@ import { expect, expectTypeOf, test } from "vitest";
 import { configJsonSchema, configSchema, type HostConfig } from "../../../../src/cli/config/config-schema.js";
 import type { HttpServerLimits } from "../../../../src/http/server-limits.js";
 import type { HealthOptions, PlatformOptions, PluginSpec, ServerTlsOptions } from "../../../../src/index.js";
-import { resolveLimits } from "../../../../src/options.js";
+import { resolveLimits } from "../../../../src/limit-options.js";
 import type { RouterOptions } from "../../../../src/router/options.js";
 import type { UpstreamTlsOptions } from "../../../../src/router/upstream-tls.js";
 

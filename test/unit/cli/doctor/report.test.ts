@@ -3,8 +3,8 @@ import { DoctorSection, type StepResult } from "../../../../src/cli/doctor/docto
 import { conclusionText, stepText } from "../../../../src/cli/doctor/doctor-text.js";
 import { stepOf } from "../../../../src/cli/doctor/step-of.js";
 import { programSteps } from "../../../../src/cli/doctor/step-titles.js";
-import { wrap } from "../../../../src/cli/doctor/wrap.js";
 import { styleFor } from "../../../../src/cli/text.js";
+import { wrap } from "../../../../src/cli/wrap.js";
 import { type ErrorCode, PluginHostError } from "../../../../src/index.js";
 
 const plain = styleFor(false, {});

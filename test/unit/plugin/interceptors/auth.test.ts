@@ -131,3 +131,12 @@ describe("a server that wants certificates", () => {
     },
   );
 });
+
+test.each([
+  { make: () => bearerToken("abc", { name: "x" } as never), field: "bearerToken.name" },
+  { make: () => requireBearer({ tokens: new Map(), field: "x" } as never), field: "requireBearer.field" },
+  { make: () => requireCertificate({ allow: ["DNS:a"], names: [] } as never), field: "requireCertificate.names" },
+  { make: () => requireBearer(undefined as never), field: "requireBearer" },
+])("a misspelt option is refused by its name, $field", ({ make, field }) => {
+  expect(make).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", field }));
+});

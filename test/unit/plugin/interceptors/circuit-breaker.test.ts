@@ -177,3 +177,20 @@ test.each([
     expect.objectContaining({ code: "INVALID_ARGUMENT", field }),
   );
 });
+
+test("a trial without a result, such as a stream that says nothing, makes room for another after openMs", async () => {
+  const { clock, breaker, call, fail } = bench();
+  for (let count = 0; count < 3; count += 1) await fail();
+  clock.advance(30_000);
+  const silent = await streamThrough(breaker, async function* () {
+    yield await new Promise<string>(() => {});
+  });
+  void silent[Symbol.asyncIterator]().next();
+  expect(breaker.stateOf()).toBe("half-open");
+  expect(isCircuitOpen(await failureOf(call(() => "hi")))).toBe(true);
+  expect(breaker.isPassable()).toBe(false);
+  clock.advance(30_000);
+  expect(breaker.isPassable()).toBe(true);
+  expect(textOf(await call(() => "hi"))).toBe("hi");
+  expect(breaker.stateOf()).toBe("closed");
+});

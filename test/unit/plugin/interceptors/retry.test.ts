@@ -1,4 +1,4 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create, type Message, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { DurationSchema } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectError } from "@connectrpc/connect";
@@ -7,6 +7,7 @@ import { circuitOpenError } from "../../../../src/plugin/interceptors/circuit-op
 import { type RetryOptions, retry } from "../../../../src/plugin/interceptors/index.js";
 import { retryWith } from "../../../../src/plugin/interceptors/retry.js";
 import { resolveRetry } from "../../../../src/plugin/interceptors/retry-options.js";
+import { ServerStreamRequestSchema } from "../../../support/gen/echo/v1/echo_pb.js";
 import {
   type CallSetup,
   callThrough,
@@ -40,6 +41,23 @@ async function attemptsOf(options: RetryOptions, setup: CallSetup = {}, error: (
 }
 
 describe("when a call is made again", () => {
+  test("a wait between attempts keeps the process alive, since it is a part of a call", async () => {
+    const clock = manualClock();
+    const kept: boolean[] = [];
+    const counting = {
+      ...clock,
+      after: (delayMs: number, fire: () => void, keepAlive = false) => {
+        kept.push(keepAlive);
+        return clock.after(delayMs, fire);
+      },
+    };
+    const last = failureOf(callThrough(retry({ clock: counting, maxAttempts: 2 }), () => Promise.reject(failure())));
+    await settle();
+    expect(kept).toEqual([true]);
+    clock.advance(1_000);
+    await last;
+  });
+
   test.each([
     { random: 0, times: [0, 500, 1_500], why: "half of what doubles is certain" },
     { random: 0.999_999, times: [0, 1_000, 3_000], why: "the other half is random" },
@@ -295,6 +313,31 @@ describe("streams", () => {
     };
     await expect(read()).rejects.toMatchObject({ code: Code.Unavailable });
     expect([texts, count]).toEqual([["a"], 1]);
+  });
+
+  test("an attempt that leaves its messages without taking one leaves all of them to the next", async () => {
+    async function* two(): AsyncGenerator<Message> {
+      yield create(ServerStreamRequestSchema, { text: "a" });
+      yield create(ServerStreamRequestSchema, { text: "b" });
+    }
+    let attempts = 0;
+    const taken: unknown[] = [];
+    await streamThrough(
+      (next) =>
+        retry({ firstDelayMs: 0, longestDelayMs: 0 })(async (request) => {
+          attempts += 1;
+          const messages = request.message as AsyncIterable<Message>;
+          if (attempts === 1) {
+            await messages[Symbol.asyncIterator]().return?.();
+            throw failure();
+          }
+          for await (const message of messages) taken.push(message);
+          return next(request);
+        }),
+      async function* () {},
+      { messages: two() },
+    );
+    expect([attempts, taken.length]).toEqual([2, 2]);
   });
 
   test("a stream in both directions is not once anything of it was taken", async () => {
