@@ -63,7 +63,8 @@ export function eventText(name: string, details: JsonObject): string {
 
 function supervisionText(details: JsonObject): string {
   const at = (name: string): string => textAt(details, ["supervision", name]);
-  const why = at("lastError") === "" ? "" : `: ${headOf(at("lastError"))}`;
+  const [lastError = ""] = headOf(at("lastError")).split("\n", 1);
+  const why = lastError === "" ? "" : `: ${lastError}`;
   switch (at("kind")) {
     case "running":
       return "runs again";
