@@ -14,6 +14,13 @@ const program = (name) => fileURLToPath(new URL(`../programs/${name}.mjs`, impor
 /** Whether a command can be run. */
 export const isInstalled = (command) => spawnSync("sh", ["-c", `command -v ${command}`]).status === 0;
 
+/** Moves this process, which makes the load itself, to one core. Returns a function that lets it go again. */
+export function moveTo(core) {
+  const pin = (list) => spawnSync("taskset", ["-a", "-p", "-c", String(list), String(process.pid)]);
+  pin(core);
+  return () => void pin(cores.both);
+}
+
 /** Runs a command to its end on one core and returns what it printed. */
 export function runPinned(core, command, args, env = {}) {
   return new Promise((resolve, reject) => {

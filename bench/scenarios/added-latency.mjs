@@ -3,7 +3,7 @@
 import http2 from "node:http2";
 import { Http1Calls, paced } from "../lib/paced.mjs";
 import { nginxGrpc, nginxHttp1, nginxProvider } from "../lib/peers.mjs";
-import { cores, freePorts, Programs } from "../lib/processes.mjs";
+import { cores, freePorts, moveTo, Programs } from "../lib/processes.mjs";
 import { alternate, median } from "../lib/statistics.mjs";
 
 export const title = "added latency at 1,000 calls a second";
@@ -76,6 +76,7 @@ async function places(programs, protocol) {
 export async function run({ rounds, seconds }) {
   const programs = new Programs();
   const calls = {};
+  const letGo = moveTo(cores.load);
   try {
     for (const protocol of ["HTTP/1.1", "gRPC"]) {
       const { headers, urls } = await places(programs, protocol);
@@ -128,6 +129,7 @@ export async function run({ rounds, seconds }) {
       ],
     };
   } finally {
+    letGo();
     for (const one of Object.values(calls)) one.close();
     await programs.stop();
   }

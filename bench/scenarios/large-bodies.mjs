@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { download, downloadSlowly, upload, uploadFor } from "../lib/bulk.mjs";
 import { collectedMemory, resetPeak, residentKiB } from "../lib/memory.mjs";
 import { nginxUnbuffered } from "../lib/peers.mjs";
-import { cores, cpuMs, freePorts, Programs } from "../lib/processes.mjs";
+import { cores, cpuMs, freePorts, moveTo, Programs } from "../lib/processes.mjs";
 import { alternate, median } from "../lib/statistics.mjs";
 
 export const title = "bodies of 1 GiB, and slow readers";
@@ -26,6 +26,7 @@ async function check(base, headers) {
 
 export async function run({ rounds, gib = 1 }) {
   const programs = new Programs();
+  const letGo = moveTo(cores.load);
   const bytes = Math.round(gib * 2 ** 30);
   try {
     const { port: providerPort } = await programs.node(cores.load, "bulk-provider");
@@ -106,6 +107,7 @@ export async function run({ rounds, gib = 1 }) {
       ],
     };
   } finally {
+    letGo();
     await programs.stop();
   }
 }

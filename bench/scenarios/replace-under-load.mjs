@@ -1,7 +1,7 @@
 // A provider is replaced under 2,000 requests/s and 50 open streams; the new process is up already. Nothing may fail.
 import assert from "node:assert/strict";
 import http from "node:http";
-import { cores, Programs } from "../lib/processes.mjs";
+import { cores, moveTo, Programs } from "../lib/processes.mjs";
 import { alternate, percentile } from "../lib/statistics.mjs";
 
 export const title = "replace under 2,000 requests/s and 50 open streams";
@@ -38,6 +38,7 @@ function call(url, headers, body) {
 
 async function once() {
   const programs = new Programs();
+  const letGo = moveTo(cores.load);
   try {
     const [before, after] = [
       await programs.node(cores.load, "replaced-provider", { version: "1.0.0" }),
@@ -88,6 +89,7 @@ async function once() {
       );
     return { failed, before: ms(({ at }) => at < beforeMs), after: ms(({ at }) => at >= beforeMs) };
   } finally {
+    letGo();
     await programs.stop();
   }
 }
