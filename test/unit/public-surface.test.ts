@@ -195,8 +195,14 @@ const entryPoints = [
   {
     name: "connect-plugin-host/testing",
     file: "src/testing/index.ts",
-    values: ["fakePlugin", "launcherContract", "manualClock", "startTestHost", "stub", "testPlugin"],
+    values: ["adapterContract", "fakePlugin", "launcherContract", "manualClock", "startTestHost", "stub", "testPlugin"],
     types: [
+      "AdapterAnswer",
+      "AdapterCaseName",
+      "AdapterFeature",
+      "AdapterField",
+      "AdapterService",
+      "AdapterUnderTest",
       "ClientType",
       "ContractCase",
       "DependencyStubs",
@@ -208,6 +214,7 @@ const entryPoints = [
       "LauncherUnderTest",
       "ManualClock",
       "MethodName",
+      "OpenAdapter",
       "PluginUnderTest",
       "ProbeName",
       "RecordedEvent",

@@ -1,4 +1,5 @@
 import type { PluginSpec } from "../../index.js";
+import { type ContractCase, contractCase } from "../contract-case.js";
 import type { TestHostOptions } from "../test-host.js";
 import { LauncherBench } from "./launcher-bench.js";
 import { type LauncherCaseName, launcherCases } from "./launcher-cases.js";
@@ -26,32 +27,15 @@ export interface LauncherUnderTest {
   readonly host?: TestHostOptions;
 }
 
-/** One test. */
-export interface ContractCase {
-  readonly name: LauncherCaseName;
-  /** What has to be true, and why it is not looked at if it is left out. */
-  readonly title: string;
-  /** Why the case is left out; undefined if it is not. Node's test runner takes it as it is. */
-  readonly skip: string | undefined;
-  /** Rejects if it is not true. Starts all it needs, and leaves nothing behind. */
-  run(): Promise<void>;
-}
-
 /**
  * What every way to run plugins has to keep. Cases are independent of each other. For any test framework:
  * `for (const { title, skip, run } of launcherContract(mine)) test(title, { skip }, run);` with that of Node.
  */
-export function launcherContract(underTest: LauncherUnderTest): readonly ContractCase[] {
-  return Object.entries(launcherCases).map(([name, check]) => {
-    const skip = underTest.skip?.[name as LauncherCaseName];
-    return {
-      name: name as LauncherCaseName,
-      title: skip === undefined ? name : `${name} (left out: ${skip})`,
-      skip,
-      run: async () => {
-        await using bench = await LauncherBench.open(underTest);
-        await check(bench);
-      },
-    };
-  });
+export function launcherContract(underTest: LauncherUnderTest): readonly ContractCase<LauncherCaseName>[] {
+  return Object.entries(launcherCases).map(([name, check]) =>
+    contractCase(name as LauncherCaseName, underTest.skip?.[name as LauncherCaseName], async () => {
+      await using bench = await LauncherBench.open(underTest);
+      await check(bench);
+    }),
+  );
 }
