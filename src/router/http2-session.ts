@@ -126,6 +126,10 @@ export class UpstreamSession {
       this.#close();
       return;
     }
+    this.#idle();
+  }
+
+  #idle(): void {
     this.node.unref();
     this.#timer = this.options.clock.after(this.options.idleSessionMs, () => this.retire());
   }
@@ -200,6 +204,8 @@ export class UpstreamSession {
     this.#timer?.cancel();
     this.#timer = undefined;
     this.owner.sessionReady(this);
+    // Whoever wanted it may have gone meanwhile, and nobody else may come.
+    if (this.#active === 0 && this.capacity > 0) this.#idle();
   }
 
   #onFailure(error: Error, late = false): void {
