@@ -280,7 +280,8 @@ describe.each(Object.entries(variants))("%s", (name, options) => {
       }),
       { numRuns: 150 },
     );
-    expect(pair.direct.directCalls).toBeGreaterThan(30);
+    // By chance fewer or more of the random requests are ordinary ones; about fifty are.
+    expect(pair.direct.directCalls).toBeGreaterThan(15);
     expect(pair.ordinary.directCalls).toBe(0);
     expect(pair.servers.flatMap((server) => server.errors)).toEqual([]);
   });
