@@ -280,7 +280,7 @@ describe.each(Object.entries(variants))("%s", (name, options) => {
       }),
       { numRuns: 150 },
     );
-    // By chance fewer or more of the random requests are ordinary ones; about fifty are.
+    // How many of the random requests are ordinary ones is chance.
     expect(pair.direct.directCalls).toBeGreaterThan(15);
     expect(pair.ordinary.directCalls).toBe(0);
     expect(pair.servers.flatMap((server) => server.errors)).toEqual([]);
