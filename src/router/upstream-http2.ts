@@ -278,6 +278,9 @@ class Http2Call implements UpstreamCall {
     this.#session?.leave(this.#wasReset);
     this.upstream.placeWaiting();
     this.#break("the stream was closed before the answer was complete");
+    // node keeps each stream that a client has opened until the next full collection of garbage. Nothing else of the call
+    // may hang on it, or every small collection copies all that was ever called.
+    this.#stream?.removeAllListeners().on("error", ignore);
   }
 
   #break(message: string): void {
@@ -290,6 +293,8 @@ class Http2Call implements UpstreamCall {
     this.events.broken({ kind, message: rstCode === 0 ? message : `${message} (HTTP/2 error code ${rstCode})` });
   }
 }
+
+function ignore(): void {}
 
 function statusOf(raw: readonly string[]): number {
   for (let i = 0; i < raw.length; i += 2) if (raw[i] === ":status") return Number(raw[i + 1]);
