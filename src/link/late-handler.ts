@@ -11,9 +11,16 @@ export class LateHandler implements LinkStreamHandler {
   #handler: LinkStreamHandler | undefined;
   #messages: Uint8Array[] = [];
   #end: LinkEnd | undefined;
+  /** A message that was kept is larger than the handler takes, so that it gets no more. */
+  #isRefusing = false;
 
   constructor(stream: LinkStream) {
     this.#stream = stream;
+  }
+
+  /** None before somebody is there who could have one. */
+  get maxMessageBytes(): number | undefined {
+    return this.#handler?.maxMessageBytes;
   }
 
   /** From now on `handler`, which takes whole messages, gets everything; first what has come so far. */
@@ -21,13 +28,28 @@ export class LateHandler implements LinkStreamHandler {
     this.#handler = handler;
     const messages = this.#messages;
     this.#messages = [];
-    for (const message of messages) if (!this.#stream.closed) handler.onData(message, true);
+    const { maxMessageBytes = Number.POSITIVE_INFINITY } = handler;
+    for (const message of messages) {
+      if (this.#stream.closed) return;
+      if (message.length <= maxMessageBytes) handler.onData(message, true);
+      else {
+        this.#isRefusing = true;
+        handler.onTooLarge?.();
+        this.#stream.consume();
+        break;
+      }
+    }
     if (this.#end !== undefined && !this.#stream.closed) handler.onEnd(this.#end);
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#handler === undefined) this.#messages.push(plainCopy(bytes));
+    if (this.#isRefusing) this.#stream.consume();
+    else if (this.#handler === undefined) this.#messages.push(plainCopy(bytes));
     else this.#handler.onData(bytes, true);
+  }
+
+  onTooLarge(): void {
+    this.#handler?.onTooLarge?.();
   }
 
   onEnd(end: LinkEnd): void {

@@ -30,6 +30,8 @@ export interface LinkEnd {
 export interface LinkStreamHandler {
   /** True: `onData` gets messages in the pieces in which they come, as bodies do in any case. Otherwise it gets whole messages. */
   readonly pieces?: boolean;
+  /** Largest message in bytes, for who takes whole ones and wants less than the link brings. Undefined for no such limit. */
+  readonly maxMessageBytes?: number | undefined;
   /** The answer's fields, before its first bytes. `informational`: a 1xx answer, others follow. For who opened the call. */
   onHead?(fields: FieldList, informational: boolean): void;
   /**
@@ -37,6 +39,8 @@ export interface LinkStreamHandler {
    * long. Call `stream.consume()` when they are dealt with.
    */
   onData(bytes: Uint8Array, endOfMessage: boolean): void;
+  /** In the place of the first message that is larger than `maxMessageBytes`. Of the rest no `onData` is called. */
+  onTooLarge?(): void;
   /** The other side has sent everything. The answer's end ends the call. */
   onEnd(end: LinkEnd): void;
   /** The call is over without an end: cancelled, refused, out of time, or the link is gone. */

@@ -29,6 +29,8 @@ export class MemoryStream implements LinkStream {
   /** A whole message is unread. */
   #delivered = false;
   #assembly: MessageAssembly | undefined;
+  /** A message was larger than the handler takes, so that it gets no more. */
+  #isRefusing = false;
 
   private constructor(
     readonly head: LinkCallHead,
@@ -103,9 +105,16 @@ export class MemoryStream implements LinkStream {
   }
 
   #gather(bytes: Uint8Array, endOfMessage: boolean): void {
+    if (this.#isRefusing) return this.consume();
     const size = (this.#assembly?.size ?? 0) + bytes.length;
     if (size > this.#maxMessageBytes) {
       return this.#fail(resetCode.tooLarge, `a message has more than ${this.#maxMessageBytes} bytes`);
+    }
+    if (size > (this.handler.maxMessageBytes ?? Number.POSITIVE_INFINITY)) {
+      this.#assembly = undefined;
+      this.#isRefusing = true;
+      this.handler.onTooLarge?.();
+      return this.consume();
     }
     if (!endOfMessage) {
       this.#assembly ??= new MessageAssembly();

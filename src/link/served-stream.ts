@@ -7,7 +7,7 @@ import type { InProcessMethod } from "../model/in-process-services.js";
 import { type ResetCode, resetCode } from "./frame.js";
 import { callerGoneError, deadlineError, toldError } from "./in-process-error.js";
 import type { LinkStream, LinkStreamHandler } from "./link-stream.js";
-import { readMessage, writeMessage } from "./message-codec.js";
+import { readMessage, tooLargeToRead, writeMessage } from "./message-codec.js";
 import { MessageInbox } from "./message-inbox.js";
 import { endWith, failureEnd, refusalError, requestHeaders, speaksJson } from "./served-call.js";
 
@@ -25,16 +25,20 @@ export class ServedStream implements LinkStreamHandler {
   #room: Deferred<void> | undefined;
   #over = false;
 
+  /** Undefined without a limit of the plugin's own. */
+  readonly maxMessageBytes: number | undefined;
+
   constructor(stream: LinkStream, target: InProcessMethod) {
     const { deadlineMs, fields, path } = stream.head;
-    const { method, owner } = target;
+    const { method, owner, messages } = target;
     this.#stream = stream;
     this.#target = target;
+    this.maxMessageBytes = messages?.readMaxBytes;
     this.#json = speaksJson(fields);
     const contentType = this.#json ? "application/connect+json" : "application/connect+proto";
     this.#input = new MessageInbox(
       () => stream,
-      (bytes) => readMessage(method.input, bytes, this.#json),
+      (bytes) => readMessage(method.input, bytes, this.#json, messages),
     );
     this.#context = createHandlerContext({
       service: method.parent,
@@ -53,6 +57,11 @@ export class ServedStream implements LinkStreamHandler {
 
   onData(bytes: Uint8Array): void {
     this.#input.push(bytes);
+  }
+
+  /** The implementation reads what came before, then the error. */
+  onTooLarge(): void {
+    this.#input.fail(tooLargeToRead(this.maxMessageBytes as number));
   }
 
   onEnd(): void {
@@ -75,7 +84,8 @@ export class ServedStream implements LinkStreamHandler {
   }
 
   async #run(): Promise<void> {
-    const { output } = this.#target.method;
+    const { method, messages } = this.#target;
+    const { output } = method;
     // Never in the loop that decodes frames.
     await undefined;
     if (this.#over) return;
@@ -87,7 +97,7 @@ export class ServedStream implements LinkStreamHandler {
         if (this.#over) return leave(answers);
         if (!hasAnswered) this.#sendHead();
         hasAnswered = true;
-        if (this.#stream.send(writeMessage(output, next.value, this.#json))) continue;
+        if (this.#stream.send(writeMessage(output, next.value, this.#json, messages))) continue;
         this.#room = deferred();
         await this.#room.promise;
         if (this.#over) return leave(answers);

@@ -6,7 +6,7 @@ import { type ResetCode, resetCode } from "./frame.js";
 import { type ContextSource, lazyContext } from "./in-process-context.js";
 import { callerGoneError, deadlineError, toldError } from "./in-process-error.js";
 import type { LinkStream, LinkStreamHandler } from "./link-stream.js";
-import { readMessage, writeMessage } from "./message-codec.js";
+import { readMessage, tooLargeToRead, writeMessage } from "./message-codec.js";
 import { plainCopy } from "./message-inbox.js";
 import { endWith, failureEnd, refusalError, requestHeaders, speaksJson } from "./served-call.js";
 
@@ -26,10 +26,14 @@ export class ServedUnary implements LinkStreamHandler, ContextSource {
   #responseHeader: Headers | undefined;
   #responseTrailer: Headers | undefined;
 
+  /** Undefined without a limit of the plugin's own. */
+  readonly maxMessageBytes: number | undefined;
+
   constructor(stream: LinkStream, target: InProcessMethod) {
     const { deadlineMs, fields } = stream.head;
     this.#stream = stream;
     this.#target = target;
+    this.maxMessageBytes = target.messages?.readMaxBytes;
     this.#json = speaksJson(fields);
     this.deadlineAt = deadlineMs === 0 ? undefined : Date.now() + deadlineMs;
     target.owner.enter(this);
@@ -41,6 +45,11 @@ export class ServedUnary implements LinkStreamHandler, ContextSource {
     this.#stream.consume();
     // The usual call is one frame: no need to wait to be told that nothing follows.
     if (this.#stream.peerEnd !== undefined) this.#run();
+  }
+
+  onTooLarge(): void {
+    this.#problem ??= tooLargeToRead(this.maxMessageBytes as number);
+    this.#run();
   }
 
   onEnd(): void {
@@ -93,13 +102,13 @@ export class ServedUnary implements LinkStreamHandler, ContextSource {
   #run(): void {
     if (this.#begun || this.#over) return;
     this.#begun = true;
-    const { method, owner, implementation } = this.#target;
+    const { method, owner, implementation, messages } = this.#target;
     try {
       const refusal = owner.refusal();
       if (refusal !== undefined) throw refusalError(refusal);
-      if (this.#message === undefined) throw new ConnectError("the request has no message", Code.Unimplemented);
       if (this.#problem !== undefined) throw this.#problem;
-      const request = readMessage(method.input, this.#message, this.#json);
+      if (this.#message === undefined) throw new ConnectError("the request has no message", Code.Unimplemented);
+      const request = readMessage(method.input, this.#message, this.#json, messages);
       const result = implementation(request, lazyContext(this, `http://host.invalid${this.#stream.head.path}`));
       if (isPromise(result)) result.then(this.#answer, this.#fail);
       else this.#answer(result);
@@ -110,10 +119,11 @@ export class ServedUnary implements LinkStreamHandler, ContextSource {
 
   readonly #answer = (result: unknown): void => {
     if (this.#over) return;
-    const { output } = this.#target.method;
+    const { method, messages } = this.#target;
+    const { output } = method;
     let bytes: Uint8Array;
     try {
-      bytes = writeMessage(output, create(output, result as Message), this.#json);
+      bytes = writeMessage(output, create(output, result as Message), this.#json, messages);
     } catch (error) {
       return this.#fail(error);
     }

@@ -67,6 +67,8 @@ export class StreamCore implements LinkStream, Expiring {
   #unread = 0;
   #delivered = false;
   #assembly: MessageAssembly | undefined;
+  /** A message was larger than the handler takes, so that it gets no more. */
+  #isRefusing = false;
   #ending = false;
   #headGiven = false;
   #headSeen = false;
@@ -192,7 +194,9 @@ export class StreamCore implements LinkStream, Expiring {
     // A body has no borders that could be waited for.
     if (handler.pieces === true || this.head.kind === callKind.http) {
       handler.onData(bytes, endOfMessage);
-    } else if (endOfMessage && this.#assembly === undefined && bytes.length <= this.#owner.limits.maxMessageBytes) {
+    } else if (this.#isRefusing) {
+      this.consume();
+    } else if (endOfMessage && this.#assembly === undefined && bytes.length <= this.#maxMessageBytes) {
       this.#delivered = true;
       handler.onData(bytes, true);
     } else {
@@ -210,12 +214,14 @@ export class StreamCore implements LinkStream, Expiring {
     this.handler.onReset(code, message);
   }
 
+  get #maxMessageBytes(): number {
+    return Math.min(this.#owner.limits.maxMessageBytes, this.handler.maxMessageBytes ?? Number.POSITIVE_INFINITY);
+  }
+
   #assemble(bytes: Uint8Array, endOfMessage: boolean): void {
     this.#assembly ??= new MessageAssembly();
     const assembly = this.#assembly;
-    if (assembly.size + bytes.length > this.#owner.limits.maxMessageBytes) {
-      return this.#fail(resetCode.tooLarge, `a message has more than ${this.#owner.limits.maxMessageBytes} bytes`);
-    }
+    if (assembly.size + bytes.length > this.#maxMessageBytes) return this.#tooLarge();
     assembly.push(bytes);
     if (endOfMessage) {
       this.#assembly = undefined;
@@ -226,6 +232,17 @@ export class StreamCore implements LinkStream, Expiring {
       // to be consumed the next one has to wait too, or they would pile up.
       this.consume();
     }
+  }
+
+  #tooLarge(): void {
+    const { maxMessageBytes } = this.#owner.limits;
+    if (this.#maxMessageBytes === maxMessageBytes) {
+      return this.#fail(resetCode.tooLarge, `a message has more than ${maxMessageBytes} bytes`);
+    }
+    this.#assembly = undefined;
+    this.#isRefusing = true;
+    this.handler.onTooLarge?.();
+    this.consume();
   }
 
   #endProblem(end: LinkEnd): string | undefined {

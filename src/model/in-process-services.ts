@@ -1,4 +1,4 @@
-import type { DescMethod } from "@bufbuild/protobuf";
+import type { DescMethod, JsonReadOptions, JsonWriteOptions } from "@bufbuild/protobuf";
 
 /** One method of a plugin in the host's process. */
 export interface InProcessMethod {
@@ -7,6 +7,17 @@ export interface InProcessMethod {
   readonly implementation: (request: unknown, context: unknown) => unknown;
   /** The plugin that it is a method of. */
   readonly owner: InProcessOwner;
+  /** How its messages are read from bytes and written; undefined for the defaults of Connect. */
+  readonly messages?: MessageRules;
+}
+
+/** How messages are read from bytes and written. */
+export interface MessageRules {
+  /** The largest message that is read, in bytes. */
+  readonly readMaxBytes: number;
+  /** The largest message that is written, in bytes. */
+  readonly writeMaxBytes: number;
+  readonly jsonOptions: Partial<JsonReadOptions & JsonWriteOptions>;
 }
 
 /** A plugin in the host's process, as calls that go straight to its code see it. */

@@ -14,6 +14,7 @@ import { MessagePortTransport } from "../link/message-port-transport.js";
 import { defaultBackOff } from "./back-off.js";
 import { parseHostUrl } from "./host-address.js";
 import { defaultHandshake } from "./host-handshake.js";
+import { measuredServices } from "./message-limits.js";
 import type { PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
 import { PluginInstance } from "./plugin-instance.js";
 import { type ResolvedDefinition, resolveDefinition } from "./resolve-definition.js";
@@ -103,7 +104,7 @@ export class DefinedPlugin<P extends Provides = Provides, R extends Requires = R
         server.accept(ours, { transport: "memory" });
         return theirs;
       },
-      services: instance.services,
+      services: measuredServices(instance.services, this.#definition.server),
       ended: instance.ended,
       stop: (graceMs) => instance.stop({ graceMs, reason: "the host stops it", farewell: false }),
     };

@@ -38,3 +38,4 @@ export type {
 export type { PluginEvent, PluginEventListener } from "./plugin-event.js";
 export type { ServeOptions } from "./serve-options.js";
 export { type ServedPlugin, servePlugin } from "./serve-plugin.js";
+export type { ConnectServerOptions } from "./server-options.js";

@@ -37,7 +37,7 @@ export function moduleServices({
       if (kind.name !== "connect") continue;
       for (const method of kind.service.methods) {
         const implementation = implementationOf(given[type] as Readonly<Record<string, unknown>>, method);
-        methods.set(path + method.name, { method, implementation, owner });
+        methods.set(path + method.name, { method, implementation, owner, messages: definition.server });
       }
     }
   };

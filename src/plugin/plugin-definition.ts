@@ -4,6 +4,7 @@ import type { Client, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import type { HealthVerdict } from "../model/health.js";
 import type { CircuitState } from "./interceptors/circuit.js";
 import type { ResilienceOptions } from "./interceptors/resilience.js";
+import type { ConnectServerOptions } from "./server-options.js";
 
 /** A service that the plugin needs. The key in `requires` is its service type. */
 export interface RequiredService<Desc extends DescService = DescService> {
@@ -144,7 +145,7 @@ export interface PluginContext<R extends Requires = Requires> {
   onDependencyLost(type: keyof R & string, listener: (state: DependencyState) => void): () => void;
   /** Calls `listener` each time the dependency is there again after it was lost. Returns a function that takes it off. */
   onDependencyBack(type: keyof R & string, listener: (state: DependencyState) => void): () => void;
-  /** The circuit of a dependency with a circuit breaker; of several service types the worst. */
+  /** The circuits of a dependency with a circuit breaker: of several providers of a type the best, of several service types the worst. */
   circuitOf(type: keyof R & string): CircuitState;
   /**
    * Makes the plugin degraded, or unhealthy, until `recover` is called. Several at once count together, with what `reportHealth` says and
@@ -184,6 +185,8 @@ export interface PluginOptions<P extends Provides, R extends Requires> {
   readonly interceptors?: readonly Interceptor[];
   /** Wrapped around every call of a provided service that has a description, whichever way it comes. */
   readonly serviceInterceptors?: readonly Interceptor[];
+  /** Sizes of messages and JSON of the provided services that have a description, whichever way calls come. */
+  readonly server?: ConnectServerOptions;
   /** How long a call to a dependency waits for the plugin's identity, in milliseconds. @default 10_000 */
   readonly identityWaitMs?: number;
   /** Runs once for each started instance, before it is registered. Returns what answers the provided services. */

@@ -72,7 +72,7 @@ function mountServices(
 ): readonly MountedService[] {
   const services = options.definition.provides.map((service) => ({
     path: service.path,
-    serve: serveService(service, implementations[service.type], options.refusing),
+    serve: serveService(service, implementations[service.type], options),
   }));
   // The longest path first, so that "/" takes what nobody else does.
   return services.sort((a, b) => b.path.length - a.path.length);
@@ -81,7 +81,7 @@ function mountServices(
 function serveService(
   { kind, path }: ResolvedService,
   implementation: unknown,
-  refusing: () => boolean,
+  { definition, refusing }: PluginHandlerOptions,
 ): ExchangeHandler {
   if (kind.name !== "connect") {
     const serve =
@@ -98,6 +98,7 @@ function serveService(
   });
   const { service } = kind;
   const handler = connectHandler({
+    ...definition.server,
     routes: (router) => router.service(service, implementation as ServiceImpl<DescService>),
     interceptors: [refuse],
     contextValues: ({ head }) => {

@@ -6,6 +6,7 @@ import { checkEndpointPath, checkMetadata, checkMethods, checkName, checkNumber 
 import { checkVersion, compileVersionRange } from "../model/versions.js";
 import { type DependencyGroup, dependencyGroup, typesOf } from "./dependency-group.js";
 import type { PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
+import { type ResolvedConnectServer, resolveConnectServer } from "./server-options.js";
 
 /** One provided service with its defaults filled in. */
 export interface ResolvedService extends ServiceDeclaration {
@@ -30,6 +31,7 @@ export interface ResolvedDefinition {
   readonly groups: readonly DependencyGroup[];
   readonly interceptors: readonly Interceptor[];
   readonly serviceInterceptors: readonly Interceptor[];
+  readonly server: ResolvedConnectServer;
   readonly identityWaitMs: number;
   readonly setup: (plugin: PluginContext) => unknown;
 }
@@ -130,6 +132,7 @@ export function resolveDefinition<P extends Provides, R extends Requires>(
     groups: Object.freeze(groups),
     interceptors: Object.freeze([...(given.interceptors ?? [])]),
     serviceInterceptors: Object.freeze([...(given.serviceInterceptors ?? [])]),
+    server: resolveConnectServer("server", given.server),
     identityWaitMs: checkNumber("identityWaitMs", given.identityWaitMs ?? 10_000, 0),
     // The types of `requires` are for callers; inside, names are checked when they are used.
     setup: (plugin: PluginContext) => given.setup(plugin as unknown as PluginContext<R>),

@@ -10,8 +10,11 @@
 // tls         callers and the reference server over TLS
 // sdk-server  the suite's service written in JavaScript on the plugin SDK's own Connect server
 // sdk-server-ordinary  the same without the direct path for unary calls and streams of answers
+// plugin-http  the suite's service as a plugin made with definePlugin, on a port of its own, behind a host and exposed at `/`
+// plugin-link  the same without a port: what comes to the host goes on over the plugin's link
+// plugin-in-process  the same as a module in the host's process
+// plugin-worker  the same in a worker thread
 // link        each call goes on from one plugin of the SDK to another, both without ports, over links
-// link-http   the suite's service at the other end of a link that carries HTTP exchanges as they are, exposed at `/`
 // in-process  each call goes on from one plugin in the host's process to another, without a connection
 //
 // Without a mode it runs `router` and `sdk-server`, and on Node 20 all but `direct`. The last line is `N passed, N failed`. It needs Go 1.24 or later. The suite is built
@@ -52,6 +55,22 @@ const features = {
 const withTls = { ...features, supportsTls: true, supportsTlsClientCerts: true };
 const routed = (way) => () => [process.execPath, join(here, "routed-server.mjs"), way];
 
+// Connect for JavaScript answers bidirectional streams over HTTP/1.1 with 505. Where no HTTP/1.1 reaches it they work: a link and
+// memory carry both directions at once whatever the caller's HTTP is.
+const withoutHttp1Bidi = { ...features, supportsHalfDuplexBidiOverHttp1: false };
+const plugin = (way) => ({
+  features: way === "http" ? withoutHttp1Bidi : features,
+  cases: way === "http" ? 1_900 : 1_990,
+  server: () => [process.execPath, join(here, "plugin-server.mjs"), way],
+  takesDirectPath: true,
+});
+const typed = (way) => ({
+  features: withoutHttp1Bidi,
+  cases: 1_900,
+  server: () => [process.execPath, join(here, "typed-server.mjs"), way],
+  takesDirectPath: true,
+});
+
 /** `cases` is exact, so that a change of the configuration which loses cases does not go unnoticed. */
 const modes = {
   direct: { features, cases: 1_990, server: () => [program("referenceserver")] },
@@ -61,37 +80,23 @@ const modes = {
   unix: { features, cases: 1_990, server: routed("unix") },
   tls: { features: withTls, excludeCases: [{ useTls: false }], cases: 1_830, server: routed("tls") },
   "sdk-server": {
-    // Connect for JavaScript answers bidirectional streams over HTTP/1.1 with 505.
-    features: { ...features, supportsHalfDuplexBidiOverHttp1: false },
+    features: withoutHttp1Bidi,
     cases: 1_900,
     server: () => [process.execPath, join(here, "sdk-server.mjs")],
     takesDirectPath: true,
   },
   "sdk-server-ordinary": {
-    features: { ...features, supportsHalfDuplexBidiOverHttp1: false },
+    features: withoutHttp1Bidi,
     cases: 1_900,
     server: () => [process.execPath, join(here, "sdk-server.mjs"), "ordinary"],
     takesDirectPath: false,
   },
-  link: {
-    features: { ...features, supportsHalfDuplexBidiOverHttp1: false },
-    cases: 1_900,
-    server: () => [process.execPath, join(here, "link-server.mjs")],
-    takesDirectPath: true,
-  },
-  "link-http": {
-    // A link carries both directions at once whatever the caller's HTTP is, so that these work, too.
-    features,
-    cases: 1_990,
-    server: () => [process.execPath, join(here, "link-http-server.mjs")],
-    takesDirectPath: true,
-  },
-  "in-process": {
-    features: { ...features, supportsHalfDuplexBidiOverHttp1: false },
-    cases: 1_900,
-    server: () => [process.execPath, join(here, "in-process-server.mjs")],
-    takesDirectPath: true,
-  },
+  "plugin-http": plugin("http"),
+  "plugin-link": plugin("link"),
+  "plugin-in-process": plugin("in-process"),
+  "plugin-worker": plugin("worker"),
+  link: typed("link"),
+  "in-process": typed("in-process"),
 };
 
 function installSuite() {
@@ -178,7 +183,8 @@ if (unknown.length > 0) {
 // What differs between versions of Node is seen by these two; the others go through the same code by other doors.
 const usual = ["router", "sdk-server"];
 if (process.versions.node.startsWith("20.")) {
-  usual.push("any", "mounted", "unix", "tls", "sdk-server-ordinary", "link", "link-http", "in-process");
+  usual.push("any", "mounted", "unix", "tls", "sdk-server-ordinary", "link", "in-process");
+  usual.push("plugin-http", "plugin-link", "plugin-in-process", "plugin-worker");
 }
 const descriptors = installSuite();
 const total = { passed: 0, failed: 0 };

@@ -5,7 +5,7 @@ import { Platform, type PlatformOptions, type WorkerSource } from "../../src/ind
 import { builtExamples } from "./built-examples.js";
 
 /** A module of test/support/worker-plugins, as it is once compiled. */
-export const workerModule = (name: "probe" | "relay" | "looper" | "caller" | "steady"): URL =>
+export const workerModule = (name: "probe" | "relay" | "looper" | "caller" | "steady" | "strict"): URL =>
   pathToFileURL(join(builtExamples(), "test", "support", "worker-plugins", `${name}.js`));
 
 /** The probe in a worker thread. */

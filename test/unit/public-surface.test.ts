@@ -117,6 +117,7 @@ const entryPoints = [
       "ClientName",
       "ClientOf",
       "Clock",
+      "ConnectServerOptions",
       "DefinedPlugin",
       "Degradation",
       "DependencyState",

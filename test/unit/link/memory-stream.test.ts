@@ -120,3 +120,17 @@ test("a handler that ends the call at the last message hears of no end", () => {
   expect(taker).toEqual([]);
   expect(caller).toEqual(["end 3"]);
 });
+
+test("a handler that takes less gets nothing of a message that is larger, and nothing after it", () => {
+  const { near, far, taker } = openPair({ takesPieces: false });
+  far.handler = { ...far.handler, maxMessageBytes: 4, onTooLarge: () => taker.push("too large") };
+  near.send(bytes("1234"));
+  near.send(bytes("123"), false);
+  near.send(bytes("45"), false);
+  expect(taker).toEqual(["1234.", "too large"]);
+  // Who sends is not kept waiting by it.
+  expect(near.send(bytes("6"), true)).toBe(true);
+  expect(near.send(bytes("7"))).toBe(true);
+  near.end();
+  expect(taker).toEqual(["1234.", "too large", "end 0"]);
+});

@@ -1,3 +1,4 @@
+import { createRegistry } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { expect, expectTypeOf, test } from "vitest";
 import { definePlugin, type FetchHandler, type NodeHandler } from "../../../src/plugin/index.js";
@@ -85,6 +86,21 @@ test("implementations have the types that `provides` says", () => {
     definePlugin({ id: "a", version: "1.0.0", provides: {}, ...({} as { setup?: () => void }) });
     // @ts-expect-error there is no handler of this kind
     definePlugin({ id: "a", version: "1.0.0", provides: { a: { handler: "fetch " } }, setup: () => ({ a: () => {} }) });
+  };
+  expect(wrong).toBeTypeOf("function");
+});
+
+test("options of the server are those that there are", () => {
+  const base = { id: "a", version: "1.0.0", setup() {} };
+  definePlugin({ ...base, server: { readMaxBytes: 1, writeMaxBytes: 2, compressMinBytes: 3 } });
+  definePlugin({ ...base, server: { jsonOptions: { registry: createRegistry(), useProtoFieldName: true } } });
+  const wrong = () => {
+    // @ts-expect-error it is readMaxBytes
+    definePlugin({ ...base, server: { readMaxSize: 1 } });
+    // @ts-expect-error not a number
+    definePlugin({ ...base, server: { writeMaxBytes: "1" } });
+    // @ts-expect-error there is no such option of JSON
+    definePlugin({ ...base, server: { jsonOptions: { emitDefaults: true } } });
   };
   expect(wrong).toBeTypeOf("function");
 });
