@@ -68,6 +68,10 @@ export abstract class BaseExchange implements ServerExchange {
     this.owner = options.owner;
   }
 
+  get ownsBody(): boolean {
+    return false;
+  }
+
   write(chunk: Buffer): boolean {
     return this.response.write(chunk);
   }

@@ -52,6 +52,8 @@ export interface ServerExchange {
   retarget(target: string): void;
   /** The request's body. Bytes that nobody wants are read and dropped once the answer has ended. */
   readonly body: Readable;
+  /** Whether nobody but the reader of `body` gets to see its pieces, so that their memory is the reader's to give back. */
+  readonly ownsBody: boolean;
   /** Whether the head says that no body follows, so that nobody has to wait for one. */
   readonly bodyless: boolean;
   /** The request's trailers; empty until `body` has ended. */

@@ -13,6 +13,8 @@ export interface Http1ExchangeOptions extends ExchangeOptions {
   readonly connection?: ConnectionInfo;
   /** With what the end of an answer leaves. @default at once */
   readonly batch?: WriteBatch;
+  /** Whether nobody else has the request's object. @default false */
+  readonly ownsBody?: boolean;
 }
 
 const nothing = Buffer.alloc(0);
@@ -74,6 +76,7 @@ export class Http1Exchange extends BaseExchange {
   /** The objects of node:http underneath, for handlers written for them. */
   readonly raw: { readonly req: IncomingMessage; readonly res: ServerResponse };
   readonly #batch: WriteBatch | undefined;
+  readonly #ownsBody: boolean;
   #drain: RequestDrain | undefined;
   /** What was written and waits with the head for a tick; `nothing` while only the head does. */
   #held: Buffer | string | undefined;
@@ -89,6 +92,7 @@ export class Http1Exchange extends BaseExchange {
     this.raw = { req, res };
     this.head = new Http1Head(req, options.connection);
     this.#batch = options.batch;
+    this.#ownsBody = options.ownsBody ?? false;
     (res as OwnedResponse)[exchangeOf] = this;
     res.on("finish", onFinish).on("close", onClose).on("error", ignoreError);
     if (res.socket === null) this.#watchConnection();
@@ -97,6 +101,10 @@ export class Http1Exchange extends BaseExchange {
 
   get body(): Readable {
     return this.raw.req;
+  }
+
+  override get ownsBody(): boolean {
+    return this.#ownsBody;
   }
 
   get bodyless(): boolean {

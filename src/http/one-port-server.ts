@@ -225,6 +225,8 @@ class Server implements OnePortServer {
       drain: this.#drain,
       clock: this.#clock,
       batch: this.#batch,
+      // What comes in memory may be the caller's own bytes.
+      ownsBody: connection.info.transport !== "memory",
     };
     return connection.exchangeOptions;
   }

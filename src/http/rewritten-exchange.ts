@@ -22,6 +22,10 @@ export class RewrittenExchange implements ServerExchange {
     return this.#behind.body;
   }
 
+  get ownsBody(): boolean {
+    return this.#behind.ownsBody;
+  }
+
   get bodyless(): boolean {
     return this.#behind.bodyless;
   }

@@ -1,6 +1,5 @@
 import {
   create,
-  type DescMethod,
   type DescMethodStreaming,
   type DescMethodUnary,
   type Message,
@@ -10,15 +9,24 @@ import {
   Code,
   ConnectError,
   type ContextValues,
-  createContextValues,
   type Interceptor,
   type StreamResponse,
   type Transport,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { createMethodUrl, getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
-import { requestHeader } from "@connectrpc/connect/protocol-connect";
+import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { timeoutOf } from "../http/timeout-header.js";
+import {
+  attemptLimit,
+  type HeadersGiven,
+  leftOf,
+  limitedSignal,
+  limitOf,
+  streamRequest,
+  unaryAnswer,
+  unaryRequest,
+  urlOf,
+} from "./client-call.js";
 import { MessageCopier } from "./in-process-copy.js";
 import { handOver } from "./in-process-hand-over.js";
 import type { DecidedCall, InProcessRoute } from "./in-process-route.js";
@@ -61,7 +69,7 @@ export class InProcessTransport implements Transport {
     method: DescMethodUnary<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
-    header: ConstructorParameters<typeof Headers>[0],
+    header: HeadersGiven,
     input: MessageInitShape<I>,
     contextValues?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
@@ -81,42 +89,41 @@ export class InProcessTransport implements Transport {
     method: DescMethodStreaming<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
-    header: ConstructorParameters<typeof Headers>[0],
+    header: HeadersGiven,
     input: AsyncIterable<MessageInitShape<I>>,
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
     const limitMs = limitOf(timeoutMs);
     const { interceptors, connection } = this.#options;
-    const startedAt = performance.now();
+    const startedAt = limitMs === undefined ? 0 : performance.now();
     return runStreamingCall<I, O>({
       interceptors: [...interceptors],
       signal: signal as AbortSignal,
       timeoutMs: limitMs as number,
-      req: {
-        stream: true,
-        service: method.parent,
-        method,
-        requestMethod: "POST",
-        url: urlOf(method),
-        header: requestHeader(method.methodKind, true, limitMs, header, true),
-        contextValues: contextValues ?? createContextValues(),
-        message: input,
-      },
-      next: (request) =>
-        openStream(
+      req: streamRequest(method, limitMs, header, input, contextValues),
+      next: (request) => {
+        const { header, message, url } = request;
+        const leftMs = limitMs && leftOf(limitMs, startedAt);
+        const attemptMs = interceptors.length === 0 ? leftMs : attemptLimit(header, leftMs);
+        // The request's own signal ends only with the time of the whole call.
+        const hasLess = attemptMs !== undefined && attemptMs !== leftMs;
+        const signal = hasLess ? limitedSignal(request.signal, attemptMs) : request.signal;
+        const openedAt = attemptMs === undefined ? 0 : performance.now();
+        const input = message as AsyncIterable<Message>;
+        return openStream(
           {
             method,
-            url: urlOf(method),
+            url,
             route: this.#options.route(),
             copier: this.#copier,
-            timeoutMs:
-              limitMs === undefined ? undefined : Math.max(1, Math.ceil(limitMs - (performance.now() - startedAt))),
-            header: request.header,
-            signal: request.signal,
-            input: request.message as AsyncIterable<Message>,
+            timeoutMs: attemptMs,
+            header,
+            signal,
+            input,
           },
-          (header) => connection.stream(method, request.signal, limitMs, header, request.message as never),
-        ) as Promise<StreamResponse<I, O>>,
+          (given) => connection.stream(method, signal, attemptMs && leftOf(attemptMs, openedAt), given, input as never),
+        ) as Promise<StreamResponse<I, O>>;
+      },
     });
   }
 
@@ -124,7 +131,7 @@ export class InProcessTransport implements Transport {
     method: DescMethodUnary<I, O>,
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
-    header: ConstructorParameters<typeof Headers>[0],
+    header: HeadersGiven,
     message: MessageInitShape<I>,
     contextValues: ContextValues | undefined,
   ): Promise<UnaryResponse<I, O>> {
@@ -132,24 +139,12 @@ export class InProcessTransport implements Transport {
       interceptors: [...this.#options.interceptors],
       signal: signal as AbortSignal,
       timeoutMs: timeoutMs as number,
-      req: {
-        stream: false,
-        service: method.parent,
-        method,
-        requestMethod: "POST",
-        url: this.#shapeOf(method).url,
-        header: requestHeader(method.methodKind, true, timeoutMs, header, true),
-        contextValues: contextValues ?? createContextValues(),
-        message,
-      },
+      req: unaryRequest(method, this.#shapeOf(method).url, timeoutMs, header, message, contextValues),
       next: async (request) => {
         const given = new Headers(request.header);
         // An interceptor may have given this attempt less time.
         const limitMs = timeoutOf(given) ?? timeoutMs;
-        const answer = await this.#unary(method, request.signal, limitMs, given, request.message);
-        // An object of its own for interceptors, who copy it.
-        const { header, message, trailer } = answer;
-        return { stream: false, service: method.parent, method, header, message, trailer } as UnaryResponse<I, O>;
+        return unaryAnswer(method, await this.#unary(method, request.signal, limitMs, given, request.message));
       },
     });
   }
@@ -215,10 +210,3 @@ export class InProcessTransport implements Transport {
     return shape;
   }
 }
-
-// Never dialled.
-const urlOf = (method: DescMethod): string => createMethodUrl("http://host.invalid", method);
-
-/** As Connect's own transports read it. */
-const limitOf = (timeoutMs: number | undefined): number | undefined =>
-  timeoutMs === undefined || timeoutMs <= 0 ? undefined : timeoutMs;

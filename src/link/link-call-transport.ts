@@ -9,19 +9,27 @@ import {
   Code,
   ConnectError,
   type ContextValues,
-  createContextValues,
   type Interceptor,
   type StreamResponse,
   type Transport,
   type UnaryResponse,
 } from "@connectrpc/connect";
-import { createMethodUrl, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
-import { requestHeader } from "@connectrpc/connect/protocol-connect";
+import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { PluginHostError } from "../errors.js";
 import type { FieldList } from "../http/exchange.js";
 import { timeoutOf } from "../http/timeout-header.js";
 import { errorOfReset } from "./call-error.js";
 import { callKinds } from "./call-kinds.js";
+import {
+  attemptLimit,
+  type HeadersGiven,
+  leftOf,
+  limitOf,
+  streamRequest,
+  unaryAnswer,
+  unaryRequest,
+  urlOf,
+} from "./client-call.js";
 import { callFields } from "./client-fields.js";
 import { ClientStream } from "./client-stream.js";
 import { abortError, ClientUnary } from "./client-unary.js";
@@ -47,8 +55,6 @@ export interface LinkCallTransportOptions {
   /** Told of what the other side answers, if that is an error. */
   readonly onError?: (error: ConnectError) => void;
 }
-
-type HeadersGiven = ConstructorParameters<typeof Headers>[0];
 
 const ignore = (): void => {};
 
@@ -83,30 +89,14 @@ export class LinkCallTransport implements Transport {
       interceptors: [...interceptors],
       signal: signal as AbortSignal,
       timeoutMs: limitMs as number,
-      req: {
-        stream: false,
-        service: method.parent,
-        method,
-        requestMethod: "POST",
-        url: createMethodUrl(nowhere, method),
-        header: requestHeader(method.methodKind, true, limitMs, header, true),
-        contextValues: contextValues ?? createContextValues(),
-        message: input,
-      },
+      req: unaryRequest(method, urlOf(method), limitMs, header, input, contextValues),
       next: async (request) => {
         // An interceptor may have given this attempt less time.
         const attempt = { ...call, limitMs: timeoutOf(request.header) ?? limitMs };
-        const answer = await this.#unary(attempt, request.signal, request.header, request.message as never);
-        // An object of its own for interceptors, who copy it.
-        const { header: answerHeader, message, trailer } = answer;
-        return {
-          stream: false,
-          service: method.parent,
+        return unaryAnswer(
           method,
-          header: answerHeader,
-          message,
-          trailer,
-        } as UnaryResponse<I, O>;
+          await this.#unary(attempt, request.signal, request.header, request.message as never),
+        );
       },
     });
   }
@@ -126,19 +116,9 @@ export class LinkCallTransport implements Transport {
       interceptors: [...interceptors],
       signal: signal as AbortSignal,
       timeoutMs: limitMs as number,
-      req: {
-        stream: true,
-        service: method.parent,
-        method,
-        requestMethod: "POST",
-        url: createMethodUrl(nowhere, method),
-        header: requestHeader(method.methodKind, true, limitMs, header, true),
-        contextValues: contextValues ?? createContextValues(),
-        message: input,
-      },
+      req: streamRequest(method, limitMs, header, input, contextValues),
       next: async (request) => {
-        const toldMs = timeoutOf(request.header);
-        const leftMs = limitMs === undefined ? toldMs : Math.min(toldMs ?? limitMs, leftOf(limitMs, startedAt));
+        const leftMs = attemptLimit(request.header, limitMs && leftOf(limitMs, startedAt));
         const { message, signal: ended } = request;
         const messages = message as AsyncIterable<Message>;
         const openedAt = performance.now();
@@ -261,9 +241,6 @@ interface UnaryParts {
   readonly contextValues: ContextValues | undefined;
 }
 
-// Never dialled: what interceptors see.
-const nowhere = "http://host.invalid";
-
 // As far as a link counts.
 const longestMs = 2 ** 47;
 
@@ -272,11 +249,3 @@ export const noConnection: Transport = {
   unary: () => Promise.reject(errorOfReset(resetCode.unavailable, "there is no link")),
   stream: () => Promise.reject(errorOfReset(resetCode.unavailable, "there is no link")),
 };
-
-/** What is left of a limit, which began to count at `startedAt`. */
-const leftOf = (limitMs: number, startedAt: number): number =>
-  Math.max(1, Math.ceil(limitMs - (performance.now() - startedAt)));
-
-/** As Connect's own transports read it. */
-const limitOf = (timeoutMs: number | undefined): number | undefined =>
-  timeoutMs === undefined || timeoutMs <= 0 ? undefined : timeoutMs;

@@ -77,7 +77,7 @@ export class Http1Call implements UpstreamCall, ConnectionUser {
     this.#connection?.writeLatin1(this.#takeHead());
   }
 
-  write(chunk: Buffer): boolean {
+  write(chunk: Buffer, isSpent = false): boolean {
     const connection = this.#connection;
     if (connection === undefined || this.#over || chunk.length === 0) return true;
     if (this.request.length !== undefined) {
@@ -86,9 +86,9 @@ export class Http1Call implements UpstreamCall, ConnectionUser {
         this.#abort({ kind: "invalid", message: "the body is longer than its Content-Length" });
         return true;
       }
-      return this.#put(connection, this.#takeHead(), chunk, "");
+      return this.#put(connection, this.#takeHead(), chunk, "", isSpent);
     }
-    return this.#put(connection, `${this.#takeHead()}${chunk.length.toString(16)}\r\n`, chunk, "\r\n");
+    return this.#put(connection, `${this.#takeHead()}${chunk.length.toString(16)}\r\n`, chunk, "\r\n", isSpent);
   }
 
   end(trailers: FieldList): void {
@@ -170,14 +170,14 @@ export class Http1Call implements UpstreamCall, ConnectionUser {
     return head;
   }
 
-  #put(connection: Http1Connection, before: string, chunk: Buffer, after: string): boolean {
-    if (before === "" && after === "") return connection.write(chunk);
+  #put(connection: Http1Connection, before: string, chunk: Buffer, after: string, isSpent: boolean): boolean {
+    if (before === "" && after === "") return connection.write(chunk, isSpent);
     if (chunk.length <= maxJoinedBytes) {
       return connection.writeLatin1(before + chunk.toString("latin1") + after);
     }
     connection.cork();
     connection.writeLatin1(before);
-    let room = connection.write(chunk);
+    let room = connection.write(chunk, isSpent);
     if (after !== "") room = connection.writeLatin1(after);
     connection.uncork();
     return room;

@@ -3,6 +3,7 @@ import type { FieldList } from "../http/exchange.js";
 import type { WriteBatch } from "../http/write-batch.js";
 import { AnswerParser, type AnswerParts } from "./http1-answer-parser.js";
 import type { AnswerHead } from "./http1-head.js";
+import type { MemoryRelease } from "./memory-release.js";
 
 /** One call on a connection. Nothing comes after `lost`, or once the call let go. */
 export interface ConnectionUser {
@@ -23,6 +24,8 @@ export interface ConnectionOwner {
   connectionClosed(connection: Http1Connection): void;
   /** With what heads, and small bodies with them, leave. */
   readonly batch: WriteBatch;
+  /** Takes memory that has left; undefined if what is written stays somebody else's, as on connections in memory. */
+  readonly memoryRelease: MemoryRelease | undefined;
 }
 
 /** The part of a socket that connections in memory lack. */
@@ -76,8 +79,11 @@ export class Http1Connection implements AnswerParts {
     (this.#socket as Referable).ref?.();
   }
 
-  write(data: Buffer): boolean {
-    return this.#socket.write(data);
+  /** @param isSpent nobody else will look at `data`: its memory may be given back when it has left */
+  write(data: Buffer, isSpent: boolean): boolean {
+    const release = isSpent ? this.#owner.memoryRelease : undefined;
+    if (release === undefined || !release.pays(data)) return this.#socket.write(data);
+    return this.#socket.write(data, () => release.release(data));
   }
 
   /** Writes a text of which every character is one byte. */

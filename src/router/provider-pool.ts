@@ -39,6 +39,18 @@ export class ProviderPool {
     this.#http2Only = false;
   }
 
+  /**
+   * If certificates were replaced, closes the connections made with the old ones: idle ones now, the others when their
+   * calls are over.
+   */
+  renew(): void {
+    if (this.#http1?.isOutdated === true) {
+      this.#http1.close();
+      this.#http1 = undefined;
+    }
+    this.#http2?.renew();
+  }
+
   /** A call over HTTP/1.1 was not understood. */
   speaksHttp2Only(): void {
     this.#speaksHttp2 = true;

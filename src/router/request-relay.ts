@@ -109,7 +109,8 @@ export class RequestRelay {
     }
     if (!this.#watcher.passing(this.bytes + chunk.length)) return;
     this.#keep(chunk);
-    if (call.write(chunk) || this.#call !== call) return;
+    const isSpent = this.#kept === undefined && this.#exchange.ownsBody;
+    if (call.write(chunk, isSpent) || this.#call !== call) return;
     this.#exchange.body.pause();
     this.#wait();
   };

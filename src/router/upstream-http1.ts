@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { ConnectionOptions } from "node:tls";
 import { WriteBatch } from "../http/write-batch.js";
 import type { Clock, Timer } from "../internal/clock.js";
 import { dial, readsDirectly } from "./dial.js";
@@ -6,6 +7,7 @@ import { dialFailure } from "./dial-failure.js";
 import { Http1Call } from "./http1-call.js";
 import { Http1Connection } from "./http1-connection.js";
 import { idleMsFor } from "./idle-time.js";
+import { MemoryRelease } from "./memory-release.js";
 import { ReadMemory, sharedMemory } from "./read-memory.js";
 import type { TargetAddress } from "./target-address.js";
 import type { Upstream, UpstreamCall, UpstreamEvents, UpstreamFailure, UpstreamRequest } from "./upstream.js";
@@ -29,15 +31,27 @@ export class Http1Upstream implements Upstream {
   /** The one used last stands at the end and is used first, so that those that are not needed grow old. */
   readonly #free: Http1Connection[] = [];
   readonly batch = new WriteBatch();
+  /** In memory the other end gets the pieces themselves. */
+  readonly memoryRelease: MemoryRelease | undefined;
   readonly #memory = sharedMemory();
   /** Fires when the first of the free connections has to go, or before that. */
   #expiry: { readonly at: number; readonly timer: Timer } | undefined;
   #closed = false;
+  /** The certificates that the connections are made with. */
+  readonly #tls: ConnectionOptions | undefined;
 
   constructor(
     readonly target: TargetAddress,
     readonly options: Http1Options,
-  ) {}
+  ) {
+    this.#tls = target.tls?.connection;
+    this.memoryRelease = target.connect === undefined ? new MemoryRelease() : undefined;
+  }
+
+  /** Whether its certificates were replaced: then another takes its place, and no connection is kept. */
+  get isOutdated(): boolean {
+    return this.target.tls?.connection !== this.#tls;
+  }
 
   start(request: UpstreamRequest, events: UpstreamEvents): UpstreamCall {
     const call = new Http1Call(request, events, this.target.authority, this.options.clock);
@@ -56,7 +70,7 @@ export class Http1Upstream implements Upstream {
   connectionFree(connection: Http1Connection): void {
     const { clock, idleSocketMs } = this.options;
     const idleMs = idleMsFor(connection.keepAlive, idleSocketMs);
-    if (this.#closed || idleMs < 1 || this.#free.length >= maxFree) return connection.destroy();
+    if (this.#closed || this.isOutdated || idleMs < 1 || this.#free.length >= maxFree) return connection.destroy();
     connection.idleUntil = clock.monotonic() + idleMs;
     this.#free.push(connection);
     this.#closeOldBy(connection.idleUntil);

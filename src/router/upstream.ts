@@ -59,8 +59,12 @@ export interface UpstreamEvents {
 
 /** One call on its way to a provider. */
 export interface UpstreamCall {
-  /** Writes the next bytes of the request's body, from `ready` on. False asks to wait for `drained`. */
-  write(chunk: Buffer): boolean;
+  /**
+   * Writes the next bytes of the request's body, from `ready` on. False asks to wait for `drained`.
+   *
+   * @param isSpent nobody else will look at `chunk`: its memory may be given back when it has left. @default false
+   */
+  write(chunk: Buffer, isSpent?: boolean): boolean;
   /** Ends the request. Not for requests without a body. */
   end(trailers: FieldList): void;
   /** Whether the whole request has left. */
