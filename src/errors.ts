@@ -67,6 +67,8 @@ export const errorCodes = {
   NO_COMPATIBLE_VERSION: "NO_COMPATIBLE_VERSION",
   /** Fitting providers exist, but none of them can take calls now. */
   NO_HEALTHY_PROVIDER: "NO_HEALTHY_PROVIDER",
+  /** The only providers that can take the call are those that the caller avoids. */
+  PROVIDERS_AVOIDED: "PROVIDERS_AVOIDED",
   /** No registration has this id. */
   REGISTRATION_NOT_FOUND: "REGISTRATION_NOT_FOUND",
   /** Another host uses the folder that the option `stateDir` names. */

@@ -38,6 +38,7 @@ const exitCodeOfHostCode: Readonly<Record<ErrorCode, ExitCode>> = {
   NO_PROVIDER: notFound,
   NO_COMPATIBLE_VERSION: notFound,
   NO_HEALTHY_PROVIDER: notFound,
+  PROVIDERS_AVOIDED: precondition,
   REGISTRATION_NOT_FOUND: notFound,
   NOT_ALLOWED: refused,
   NOT_DECLARED: refused,

@@ -1,5 +1,7 @@
 import type { DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { UnaryResponse } from "@connectrpc/connect";
+import { providerField } from "../model/provider-choice.js";
+import { withProvider } from "./in-process-provider.js";
 
 /** What a unary answer is written as, by its field; nobody writes it. */
 export const contentType = "application/proto";
@@ -9,14 +11,22 @@ export class InProcessResponse implements UnaryResponse {
   readonly stream = false;
   readonly method: DescMethodUnary;
   readonly message: Message;
+  readonly #provider: string | undefined;
   #header: Headers | undefined;
   #trailer: Headers | undefined;
 
-  /** Fields that the provider has set are copied: it still has them. */
-  constructor(method: DescMethodUnary, message: Message, header: Headers | undefined, trailer: Headers | undefined) {
+  /** Fields that the provider has set are copied: it still has them. `provider`: see `withProvider`. */
+  constructor(
+    method: DescMethodUnary,
+    message: Message,
+    header: Headers | undefined,
+    trailer: Headers | undefined,
+    provider: string | undefined,
+  ) {
     this.method = method;
     this.message = message;
-    if (header !== undefined) this.#header = new Headers(header);
+    this.#provider = provider;
+    if (header !== undefined) this.#header = withProvider(new Headers(header), provider);
     if (trailer !== undefined) this.#trailer = new Headers(trailer);
   }
 
@@ -25,7 +35,10 @@ export class InProcessResponse implements UnaryResponse {
   }
 
   get header(): Headers {
-    this.#header ??= new Headers({ "content-type": contentType });
+    if (this.#header === undefined) {
+      this.#header = new Headers({ "content-type": contentType });
+      if (this.#provider !== undefined) this.#header.set(providerField, this.#provider);
+    }
     return this.#header;
   }
 

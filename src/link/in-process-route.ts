@@ -12,6 +12,8 @@ export interface InProcessFailure {
   readonly retryAfterMs: number | undefined;
   /** The runtime id of the caller, if the call was certainly passed to no provider; see `notSentField`. */
   readonly notSentFor?: string;
+  /** The runtime id of the provider that was chosen, for a caller that wants to know; see `providerField`. */
+  readonly toldProvider?: string;
   /** The host's own code, where the Connect code alone does not tell. */
   readonly errorCode?: string;
 }
@@ -23,6 +25,8 @@ export interface InProcessRequest {
   readonly timeoutMs: number | undefined;
   /** The caller's fields, as they would stand in an HTTP request. Called if somebody looks at them, at most once. */
   headerFields(): FieldList;
+  /** The caller's field `avoidField`; undefined if it gives none. */
+  avoided(): string | undefined;
   /** Bytes that the message which passes now would have on a wire. Asked only where the host limits them. */
   messageBytes(): number;
   /** The host ends the call. Nothing is to be told of it to the host any more. */
@@ -33,6 +37,8 @@ export interface InProcessRequest {
 export interface AdmittedCall {
   readonly kind: "admitted";
   readonly target: InProcessMethod;
+  /** The runtime id of the provider, if the caller wants to know it. */
+  readonly provider: string | undefined;
   /** The fields that the provider gets, made now: the caller's, and what the host says of the caller. */
   requestFields(): FieldList;
   /** The request is complete, so that the provider's time to answer begins. Unary calls and server streams begin so. */

@@ -11,9 +11,11 @@ import { codeToHttpStatus, codeToString } from "@connectrpc/connect/protocol-con
 import type { FieldList } from "../http/exchange.js";
 import { fromHeaders, toHeaders } from "../http/field-list.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
+import { avoidField } from "../model/provider-choice.js";
 import { callerGoneError, errorForCaller, failureError, streamErrorMetadata, toldError } from "./in-process-error.js";
 import { handOver } from "./in-process-hand-over.js";
 import { MessagePipe } from "./in-process-pipe.js";
+import { lateError, withProvider } from "./in-process-provider.js";
 import type { AdmittedCall, InProcessFailure, InProcessRequest } from "./in-process-route.js";
 import type { StreamParts } from "./in-process-stream.js";
 
@@ -45,6 +47,10 @@ export class StreamRun implements InProcessRequest {
 
   headerFields(): FieldList {
     return fromHeaders(this.#parts.header);
+  }
+
+  avoided(): string | undefined {
+    return this.#parts.header.get(avoidField) ?? undefined;
   }
 
   messageBytes(): number {
@@ -164,7 +170,7 @@ export class StreamRun implements InProcessRequest {
       service: method.parent,
       method,
       // A copy: the provider still has its own.
-      header: new Headers(this.#context?.responseHeader),
+      header: withProvider(new Headers(this.#context?.responseHeader), this.#call?.provider),
       trailer: this.#trailer,
       message: this.#output,
     });
@@ -176,7 +182,7 @@ export class StreamRun implements InProcessRequest {
     this.#respond();
     this.#finish();
     const { responseHeader, responseTrailer } = this.#context as Context;
-    const metadata = streamErrorMetadata(told, responseHeader, responseTrailer);
+    const metadata = streamErrorMetadata(told, responseHeader, responseTrailer, call.provider);
     this.#context?.abort(error);
     call.completed(codeToString(told.code), codeToHttpStatus(told.code));
     this.#output.fail(errorForCaller(told, metadata));
@@ -188,7 +194,7 @@ export class StreamRun implements InProcessRequest {
     const isLate = error.code === Code.DeadlineExceeded;
     if (isLate) this.#call?.expired();
     else this.#call?.callerGone();
-    this.#cut(error, isLate ? error : callerGoneError());
+    this.#cut(isLate ? lateError(error, this.#call?.provider) : error, isLate ? error : callerGoneError());
   };
 
   /** Ends both sides at once. */

@@ -4,6 +4,7 @@ import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, codeToString, requestHeader } from "@connectrpc/connect/protocol-connect";
 import type { FieldList } from "../http/exchange.js";
 import { fromHeaders, toHeaders } from "../http/field-list.js";
+import { avoidField } from "../model/provider-choice.js";
 import { errorOfReset } from "./call-error.js";
 import { callFields } from "./client-fields.js";
 import { ClientUnary } from "./client-unary.js";
@@ -19,6 +20,7 @@ import {
   unaryErrorMetadata,
 } from "./in-process-error.js";
 import { handOver } from "./in-process-hand-over.js";
+import { lateError } from "./in-process-provider.js";
 import { contentType, InProcessResponse } from "./in-process-response.js";
 import {
   type AdmittedCall,
@@ -106,6 +108,10 @@ export class UnaryRun implements InProcessRequest, ContextSource {
     return fromHeaders(requestHeader(this.method.methodKind, true, this.timeoutMs, this.#given, true));
   }
 
+  avoided(): string | undefined {
+    return this.#given?.get(avoidField) ?? undefined;
+  }
+
   messageBytes(): number {
     return toBinary(this.method.input, this.#message).length;
   }
@@ -183,7 +189,8 @@ export class UnaryRun implements InProcessRequest, ContextSource {
       this.#fail(call, error);
       return;
     }
-    const response = new InProcessResponse(this.method, output, this.#responseHeader, this.#responseTrailer);
+    const [header, trailer] = [this.#responseHeader, this.#responseTrailer];
+    const response = new InProcessResponse(this.method, output, header, trailer, call.provider);
     this.#finish(undefined);
     call.completed("ok", 200);
     this.#resolve(response);
@@ -220,7 +227,7 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   #fail(call: AdmittedCall, error: unknown): void {
     if (this.#isOver) return;
     const told = toldError(error);
-    const metadata = unaryErrorMetadata(told, this.#responseHeader, this.#responseTrailer);
+    const metadata = unaryErrorMetadata(told, this.#responseHeader, this.#responseTrailer, call.provider);
     this.#finish(error);
     call.completed(codeToString(told.code), codeToHttpStatus(told.code));
     this.#reject(errorForCaller(told, metadata));
@@ -231,7 +238,7 @@ export class UnaryRun implements InProcessRequest, ContextSource {
     const call = this.#call;
     if (isAdmitted(call)) call.expired();
     else call?.leave("expired");
-    this.#giveUp(deadlineError(), deadlineError());
+    this.#giveUp(deadlineError(isAdmitted(call) ? call.provider : undefined), deadlineError());
   }
 
   #onCanceled(): void {
@@ -243,7 +250,8 @@ export class UnaryRun implements InProcessRequest, ContextSource {
     if (!isAdmitted(call)) call?.leave(isLate ? "expired" : "caller-gone");
     else if (isLate) call.expired();
     else call.callerGone();
-    this.#giveUp(error, isLate ? error : callerGoneError());
+    const told = isLate && isAdmitted(call) ? lateError(error, call.provider) : error;
+    this.#giveUp(told, isLate ? error : callerGoneError());
   }
 
   /** @param reason for the provider */

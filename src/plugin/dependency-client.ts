@@ -6,6 +6,7 @@ import { callShapes, connectTransport, endStreamsWithReader, pathOf } from "../h
 import { InProcessTransport } from "../link/in-process-transport.js";
 import { LinkCallTransport } from "../link/link-call-transport.js";
 import type { DependencyCalls, DependencyRequest } from "./dependency-calls.js";
+import { throughHost } from "./interceptors/through-host.js";
 import type { ResolvedDependency } from "./resolve-definition.js";
 
 /**
@@ -15,7 +16,7 @@ export function dependencyClient<Desc extends DescService>(
   service: Desc,
   dependency: () => ResolvedDependency,
   calls: DependencyCalls,
-  interceptors: readonly Interceptor[],
+  given: readonly Interceptor[],
 ): Client<Desc> {
   const shapeOf = new Map(service.methods.map((method) => [method.name, callShapes[method.methodKind]]));
   const send: UniversalClientFn = ({ url, ...request }) => {
@@ -25,6 +26,8 @@ export function dependencyClient<Desc extends DescService>(
     return calls.send(dependency(), { ...request, path, shape: shapeOf.get(name) ?? "whole" });
   };
   const connection = connectTransport(send);
+  // Without interceptors nobody would look, and calls take a shorter way.
+  const interceptors = given.length === 0 ? given : [throughHost, ...given];
   const transport = calls.isInProcess
     ? new InProcessTransport({ route: () => calls.route(dependency().type), connection, interceptors })
     : new LinkCallTransport({

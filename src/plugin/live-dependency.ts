@@ -40,7 +40,7 @@ export const liveDependencies = (options: LiveDependencyOptions): readonly LiveD
       interceptors: definition.interceptors,
       clock,
       hasBeen: (runtimeId) => cell.hasUsed(runtimeId),
-      onCircuit: (type, change) => onEvent({ kind: "circuit", type, state: change.state, reason: change.reason }),
+      onCircuit: (type, { provider, state, reason }) => onEvent({ kind: "circuit", type, provider, state, reason }),
     });
     return { group, state, access };
   });

@@ -21,8 +21,14 @@ export type PluginEvent =
   | { readonly kind: "retrying"; readonly failures: number; readonly delayMs: number; readonly error: unknown }
   /** The state of a dependency changed. */
   | ({ readonly kind: "dependency"; readonly type: string } & DependencyState)
-  /** The circuit of a dependency with a circuit breaker changed; `type` is the service type. */
-  | { readonly kind: "circuit"; readonly type: string; readonly state: CircuitState; readonly reason: string }
+  /** A circuit of a dependency with a circuit breaker changed; `type` is the service type, and the rest as in `CircuitEvent`. */
+  | {
+      readonly kind: "circuit";
+      readonly type: string;
+      readonly provider: string;
+      readonly state: CircuitState;
+      readonly reason: string;
+    }
   /** The plugin's own code threw where nobody else can see it. */
   | { readonly kind: "error"; readonly error: unknown }
   | { readonly kind: "stopping"; readonly reason: string }

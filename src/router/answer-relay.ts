@@ -1,8 +1,10 @@
 import type { FieldList, ServerExchange } from "../http/exchange.js";
 import { fieldValue } from "../http/field-list.js";
+import { providerField } from "../model/provider-choice.js";
 import type { CallAccount } from "./call-account.js";
 import { EnvelopeTracker } from "./envelope-tracker.js";
 import { passedTrailers } from "./hop-by-hop.js";
+import { withoutHostsAnswers } from "./hosts-answer.js";
 import { answersInEnvelopes } from "./protocol.js";
 import { breakAnswer, type CallFailure } from "./protocol-error.js";
 import { viaEntry } from "./request-headers.js";
@@ -53,11 +55,10 @@ export class AnswerRelay {
     this.#account.status = status;
     // node:http refuses to announce trailers where none can follow.
     const trailersPossible = !hasLength && !isHeadOnly && httpVersion !== "1.0";
-    this.#exchange.respond(
-      status,
-      responseFields(fields, viaEntry(httpVersion, viaName), trailersPossible),
-      isHeadOnly,
-    );
+    const passed = responseFields(fields, viaEntry(httpVersion, viaName), trailersPossible);
+    const { toldProvider } = this.#account;
+    if (toldProvider !== undefined) passed.push(providerField, toldProvider);
+    this.#exchange.respond(status, passed, isHeadOnly);
   }
 
   data(chunk: Buffer): void {
@@ -75,7 +76,7 @@ export class AnswerRelay {
   }
 
   end(trailers: FieldList): void {
-    if (!this.#isHeadOnly) this.#exchange.end(passedTrailers(trailers));
+    if (!this.#isHeadOnly) this.#exchange.end(withoutHostsAnswers(passedTrailers(trailers)));
   }
 
   /** Ends an answer that broke off, so that nobody takes it for complete. */

@@ -1,11 +1,13 @@
 import type { FieldList, RequestHead } from "../http/exchange.js";
 import { fieldValue } from "../http/field-list.js";
 import type { CallEvent, CallProtocol } from "../model/call-event.js";
-import type { PluginRecord } from "../model/catalog.js";
+import type { PluginRecord, RuntimeId } from "../model/catalog.js";
 import type { Principal } from "../model/principal.js";
+import { readAvoided } from "./avoided.js";
 import { codeOfGrpcStatus, codeOfHttpStatus } from "./connect-code.js";
 import type { Caller } from "./decide.js";
 import type { EnvelopeTracker } from "./envelope-tracker.js";
+import type { BadPath } from "./path.js";
 import type { CallFailure } from "./protocol-error.js";
 
 const anonymous: Principal = Object.freeze({ kind: "anonymous" });
@@ -22,6 +24,8 @@ export class CallAccount {
   requestBytes = 0;
   responseBytes = 0;
   traceparent: string | undefined;
+  /** Whom the caller avoids. Undefined if it has not said, and so does not want to know who was asked either. */
+  avoided: ReadonlySet<RuntimeId> | undefined;
   readonly #startedAt: number;
   readonly #startedMonotonic: number;
 
@@ -53,6 +57,30 @@ export class CallAccount {
     const id = "refused" in caller ? head.header("x-plugin-runtime-id") : undefined;
     const notSentFor = "kind" in caller && caller.kind === "plugin" ? caller.runtimeId : id;
     return notSentFor === undefined ? failure : { ...failure, notSentFor };
+  }
+
+  /**
+   * Takes note of the caller's field `X-Plugin-Avoid`; undefined if it has sent none, or may not.
+   *
+   * @returns what is wrong with it; it stands for the call's target then
+   */
+  avoid(value: string | undefined): BadPath | undefined {
+    if (value === undefined) return undefined;
+    const avoided = readAvoided(value);
+    if ("kind" in avoided) return avoided;
+    this.avoided = avoided;
+    return undefined;
+  }
+
+  /** The runtime id of who was asked, if the caller wants to know. */
+  get toldProvider(): RuntimeId | undefined {
+    return this.avoided === undefined ? undefined : this.provider?.runtimeId;
+  }
+
+  /** The same failure, with who was asked if the caller wants to know. */
+  withProvider(failure: CallFailure): CallFailure {
+    const { toldProvider } = this;
+    return toldProvider === undefined ? failure : { ...failure, toldProvider };
   }
 
   /** Reads the result from an answer that came to its end, as far as it can be seen from outside. */

@@ -40,6 +40,8 @@ export class CallRetries {
   constructor(
     readonly context: ForwardContext,
     readonly target: RouteTarget,
+    /** Whom the caller avoids. */
+    readonly avoided: ReadonlySet<RuntimeId> | undefined,
     readonly upgrade = false,
   ) {}
 
@@ -64,8 +66,8 @@ export class CallRetries {
   }
 
   #decide({ caller }: Forward, exclude: ReadonlySet<RuntimeId> | undefined): Decision {
-    const { target, upgrade } = this;
-    const request = { target, caller, contentLength: undefined, retry: { exclude }, upgrade };
+    const { target, avoided, upgrade } = this;
+    const request = { target, caller, avoided, contentLength: undefined, retry: { exclude }, upgrade };
     return decide(request, this.context.view, this.context.decideOptions);
   }
 

@@ -61,6 +61,8 @@ export interface DecideRequest {
   readonly caller: Caller;
   /** `Content-Length`, if the head has one. */
   readonly contentLength: number | undefined;
+  /** Those that must not be chosen where the choice is the host's. @default nobody */
+  readonly avoided?: ReadonlySet<RuntimeId> | undefined;
   /** Set when a provider could not be reached: those that are not to be chosen again. The rate is not taken twice. */
   readonly retry?: { readonly exclude: ReadonlySet<RuntimeId> | undefined };
   /** Whether the call was decided on before, and waited: its rate is not taken twice. @default false */
@@ -113,10 +115,15 @@ function unavailability({ plugin, lastResort }: RouteProvider, pinned: boolean):
 }
 
 /** Finds who is asked for; of those that will do, one with room if there is one. */
-function lookUp({ caller, retry }: DecideRequest, target: RouteTarget, view: RouterView, options: DecideOptions) {
+function lookUp(
+  { caller, retry, avoided }: DecideRequest,
+  target: RouteTarget,
+  view: RouterView,
+  options: DecideOptions,
+) {
   const { serviceType, runtimeId } = target;
   if (runtimeId !== undefined) return view.pinned(serviceType, runtimeId);
-  const exclude = retry?.exclude;
+  const exclude = avoided === undefined || avoided.size === 0 ? retry?.exclude : union(retry?.exclude, avoided);
   const { full, maxInFlightPerProvider } = options;
   const principal = caller as Principal;
   for (;;) {
@@ -193,7 +200,10 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
   }
   const waitMs = request.retry === undefined && request.waited !== true ? view.takeRate(caller) : 0;
   if (waitMs > 0) return refuse("resource_exhausted", 429, tooManyCalls, provider, waitMs);
-  if (lookup.kind === "unavailable") return refuse("unavailable", 503, lookup.message, undefined, lookup.retryAfterMs);
+  if (lookup.kind === "unavailable") {
+    if (isForAvoidance(request, target, view)) return onlyAvoided(target.serviceType, lookup.retryAfterMs);
+    return refuse("unavailable", 503, lookup.message, undefined, lookup.retryAfterMs);
+  }
   if (provider === undefined || where === undefined) return refuse("not_found", 404, "no provider");
   const unavailable = unavailability(provider, pinned);
   if (unavailable !== undefined) {
@@ -224,6 +234,25 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
     pinned,
   };
 }
+
+/** Whether the caller itself is why nobody was found: somebody can take the call whom it avoids. */
+function isForAvoidance({ caller, avoided, retry }: DecideRequest, target: RouteTarget, view: RouterView): boolean {
+  if (avoided === undefined || avoided.size === 0 || target.runtimeId !== undefined) return false;
+  // Of a search for yet another provider nobody is told.
+  if (retry?.exclude !== undefined) return false;
+  return view.choose(target.serviceType, caller as Principal, undefined).kind === "found";
+}
+
+const onlyAvoided = (serviceType: string, retryAfterMs: number): Refuse => ({
+  ...refuse(
+    "unavailable",
+    503,
+    `the only providers of ${serviceType} that can take calls now are those that the caller avoids`,
+    undefined,
+    retryAfterMs,
+  ),
+  errorCode: "PROVIDERS_AVOIDED",
+});
 
 const noUpgrades = "is reached over its link only, which carries no upgrades such as WebSocket; give it a base_url";
 

@@ -227,7 +227,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     this.#relay?.detach();
     this.context.headTimeouts.delete(this);
     if (failure.kind === "speaks-http2") this.context.connections.poolOf(plugin)?.speaksHttp2Only();
-    this.#retries ??= new CallRetries(this.context, this.target);
+    this.#retries ??= new CallRetries(this.context, this.target, this.account.avoided);
     const next = this.#retries.after(failure, this.#decision);
     switch (next.kind) {
       case "elsewhere":
@@ -277,7 +277,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     this.#leave(true);
     if (this.exchange.ended !== undefined) return;
     if (this.exchange.responded) this.#answer.break(failure);
-    else this.account.status = sendError(this.exchange, this.account.protocol, failure);
+    else this.account.status = sendError(this.exchange, this.account.protocol, this.account.withProvider(failure));
   }
 
   /** The provider is done with this call, or we are done with the provider. */

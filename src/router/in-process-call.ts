@@ -78,6 +78,10 @@ export class InProcessCall implements AdmittedCall, InFlightEntry, TimeoutEntry 
     if (this.#isStream) this.#watchIdle();
   }
 
+  get provider(): string | undefined {
+    return this.#account.toldProvider;
+  }
+
   requestFields(): FieldList {
     const { forward } = this.#context;
     const fields = this.#request.headerFields();
@@ -190,7 +194,7 @@ export class InProcessCall implements AdmittedCall, InFlightEntry, TimeoutEntry 
     this.#account.failed(failure, outcome);
     this.#account.status = this.#isStream ? 200 : failure.httpStatus;
     this.#leave();
-    this.#request.ended(failure);
+    this.#request.ended(this.#account.withProvider(failure));
   }
 
   #leave(): void {

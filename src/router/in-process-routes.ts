@@ -4,6 +4,7 @@ import { deferred } from "../internal/deferred.js";
 import type { DecidedCall, InProcessRequest, InProcessRoute, WaitingInProcessCall } from "../link/in-process-route.js";
 import type { Registration } from "../model/catalog.js";
 import type { InProcessMethod } from "../model/in-process-services.js";
+import { mayAvoid } from "./avoided.js";
 import { CallAccount } from "./call-account.js";
 import { type Caller, type DecideRequest, decide, type Forward, type Refuse } from "./decide.js";
 import type { DecidedCalls } from "./decided-calls.js";
@@ -62,7 +63,8 @@ export class RoutedInProcess implements InProcessRoute {
         ? undefined
         : request.messageBytes();
     if (contentLength !== undefined) account.requestBytes = contentLength;
-    const asked: DecideRequest = { target: known.target, caller: by, contentLength };
+    const target = account.avoid(mayAvoid(by) ? request.avoided() : undefined) ?? known.target;
+    const asked: DecideRequest = { target, caller: by, avoided: account.avoided, contentLength };
     const decision = decide(asked, forward.view, forward.decideOptions);
     if (decision.kind === "forward") return this.#admit(request, account, known, decision);
     return decision.busy === true
@@ -111,7 +113,7 @@ export class RoutedInProcess implements InProcessRoute {
     account.failed(refusal, "refused");
     account.status = request.method.methodKind === "unary" ? refusal.httpStatus : 200;
     tellOf(context, account);
-    return { kind: "refused", failure: account.notSent(refusal) };
+    return { kind: "refused", failure: account.withProvider(account.notSent(refusal)) };
   }
 
   #wait(

@@ -1,10 +1,13 @@
 import type { RequestHead } from "../http/exchange.js";
+import { fieldValue } from "../http/field-list.js";
 import type { Clock } from "../internal/clock.js";
 import { callKind } from "../link/frame.js";
 import type { LinkStream, LinkStreamHandler } from "../link/link-stream.js";
 import type { MessageBudget } from "../link/message-budget.js";
 import { MessageExchange } from "../link/message-exchange.js";
 import type { CallEvent } from "../model/call-event.js";
+import { avoidField } from "../model/provider-choice.js";
+import { mayAvoid } from "./avoided.js";
 import { CallAccount } from "./call-account.js";
 import type { Caller } from "./decide.js";
 import { ForwardedCall } from "./forward.js";
@@ -53,9 +56,10 @@ export class LinkCalls {
   /** Takes a call to `/services/…`, and answers it in every case. */
   take(from: LinkStream, by: LinkCaller): LinkStreamHandler {
     const { forward } = this.#context;
-    const target = this.#targetOf(from.head.path);
     const { caller } = by;
     const account = new LinkAccount(caller, from.head.kind === callKind.unary, forward.clock);
+    const avoided = mayAvoid(caller) ? fieldValue(from.head.fields, avoidField) : undefined;
+    const target = account.avoid(avoided) ?? this.#targetOf(from.head.path);
     return new LinkedCall(this.#context, {
       from,
       origin: by,

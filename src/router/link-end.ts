@@ -3,6 +3,7 @@ import { PluginHostError } from "../errors.js";
 import { type ResetCode, resetCode } from "../link/frame.js";
 import type { LinkEnd } from "../link/link-stream.js";
 import { type ConnectCode, connectCodes, grpcStatusOf } from "./connect-code.js";
+import { withoutHostsAnswers } from "./hosts-answer.js";
 import { adviceFields, type CallFailure, failureOf } from "./protocol-error.js";
 
 /** How a call over a link ends that the host itself answers. */
@@ -13,6 +14,12 @@ export function endOfFailure(failure: CallFailure): LinkEnd {
 
 /** The Connect code of an end: `ok`, or what the provider says. */
 export const codeOfEnd = (code: number): string => connectCodes[code] ?? "unknown";
+
+/** An end as a provider may tell it: without what only the host may say. */
+export function withoutClaims(end: LinkEnd): LinkEnd {
+  const trailers = withoutHostsAnswers(end.trailers);
+  return trailers === end.trailers ? end : { ...end, trailers };
+}
 
 /** Whether `open` of a link has thrown because of the call itself. */
 export const isInvalid = (error: unknown): boolean =>

@@ -1,8 +1,10 @@
+import type { FieldList } from "../http/exchange.js";
 import type { Timer } from "../internal/clock.js";
 import type { InFlightEntry } from "../internal/in-flight.js";
 import { callKind, type ResetCode, resetCode } from "../link/frame.js";
 import type { LinkStream, LinkStreamHandler } from "../link/link-stream.js";
 import type { CallEvent } from "../model/call-event.js";
+import { providerField } from "../model/provider-choice.js";
 import type { CallAccount } from "./call-account.js";
 import type { Caller, Forward } from "./decide.js";
 import type { ForwardContext } from "./forward-context.js";
@@ -60,6 +62,8 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
   protected redial: Timer | undefined;
   protected idle: IdleWatch | undefined;
 
+  #hasTold = false;
+
   constructor(context: LinkedCallContext, call: LinkedCallInit) {
     this.context = context;
     this.call = call;
@@ -73,6 +77,19 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
   onTimeout(): void {
     const { headersTimeoutMs } = this.context.forward.options;
     this.failProvider(`${this.provider.runtimeId} did not answer within ${headersTimeoutMs} ms`, 504);
+  }
+
+  /** Whether the caller wants to know who was asked, and was not told yet. */
+  protected get mustTell(): boolean {
+    return !this.#hasTold && this.call.account.avoided !== undefined;
+  }
+
+  /** Sends the head of the answer, with who was asked if the caller wants to know. */
+  protected sendHead(fields: FieldList): void {
+    const { account, from } = this.call;
+    const { toldProvider } = account;
+    this.#hasTold = true;
+    from.sendHead(toldProvider === undefined ? fields : [...fields, providerField, toldProvider]);
   }
 
   protected get isUnary(): boolean {
@@ -121,7 +138,7 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
     account.status = this.isUnary ? failure.httpStatus : 200;
     // An end inside a message would be an error of its own.
     if (this.isMidMessage) from.reset(resetOfFailure(failure.code), failure.reason);
-    else from.end(endOfFailure(failure));
+    else from.end(endOfFailure(this.mustTell ? account.withProvider(failure) : failure));
     this.leave(failure.code === "deadline_exceeded" ? resetCode.deadline : resetCode.cancelled, failure.reason);
   }
 

@@ -1,4 +1,5 @@
 import type { FieldList } from "../http/exchange.js";
+import { noFields } from "../http/field-list.js";
 import { callKind, type ResetCode, resetCode } from "../link/frame.js";
 import { okEnd } from "../link/head-codec.js";
 import type { LinkSession } from "../link/link-session.js";
@@ -6,7 +7,8 @@ import type { LinkEnd, LinkStream, LinkStreamHandler } from "../link/link-stream
 import { type Principal, principalId } from "../model/principal.js";
 import { CallRetries } from "./call-retries.js";
 import { bodyTooLong, type DecideRequest, type Decision, decide, type Forward, type Refuse } from "./decide.js";
-import { codeOfEnd, failureOfReset, isInvalid, statusOfEnd } from "./link-end.js";
+import { withoutHostsAnswers } from "./hosts-answer.js";
+import { codeOfEnd, failureOfReset, isInvalid, statusOfEnd, withoutClaims } from "./link-end.js";
 import { linkFields } from "./link-fields.js";
 import { type Detour, type LinkedCallContext, type LinkedCallInit, LinkedCallState } from "./linked-call-state.js";
 import type { RouteTarget } from "./path.js";
@@ -118,28 +120,30 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
 
   head(fields: FieldList): void {
     this.#answered();
-    if (this.state === "answering") this.call.from.sendHead(fields);
+    if (this.state === "answering") this.sendHead(withoutHostsAnswers(fields));
   }
 
   /** False if more should wait for the caller to drain. */
   pass(bytes: Uint8Array, endOfMessage: boolean, end: LinkEnd | undefined): boolean {
     this.#answered();
     if (this.state !== "answering") return true;
+    if (this.mustTell) this.sendHead(noFields);
     const { account, from } = this.call;
     account.responseBytes += bytes.length;
     this.moved += 1;
     this.isMidMessage = !endOfMessage;
     if (end === undefined || !endOfMessage) return from.send(bytes, endOfMessage);
     // Together, so that the last message and the end stay one frame.
-    from.end(end, bytes);
+    from.end(withoutClaims(end), bytes);
     return true;
   }
 
   complete(end: LinkEnd): void {
     this.#answered();
     if (this.state !== "answering") return;
+    if (this.mustTell) this.sendHead(noFields);
     const { account, from } = this.call;
-    from.end(end);
+    from.end(withoutClaims(end));
     account.code = codeOfEnd(end.code);
     account.status = this.isUnary ? statusOfEnd(end.code) : 200;
     this.leave();
@@ -167,8 +171,8 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
   }
 
   #request(): DecideRequest {
-    const { target, caller } = this.call;
-    return { target, caller, contentLength: undefined, waited: this.isQueued };
+    const { target, caller, account } = this.call;
+    return { target, caller, avoided: account.avoided, contentLength: undefined, waited: this.isQueued };
   }
 
   #begin(): void {
@@ -261,7 +265,7 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
     this.to = undefined;
     forward.headTimeouts.delete(this);
     this.idle?.stop();
-    this.#retries ??= new CallRetries(forward, this.call.target as RouteTarget);
+    this.#retries ??= new CallRetries(forward, this.call.target as RouteTarget, this.call.account.avoided);
     const next = this.#retries.after({ kind: "refused", message }, decision);
     if (next.kind === "elsewhere") this.forward(next.decision);
     else if (next.kind === "later") this.redial = forward.clock.after(next.delayMs, () => this.#tryNow(next.decide()));

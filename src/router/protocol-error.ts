@@ -2,6 +2,7 @@ import type { ErrorCode } from "../errors.js";
 import type { FieldList, ServerExchange } from "../http/exchange.js";
 import type { CallProtocol } from "../model/call-event.js";
 import { notSentField } from "../model/not-sent.js";
+import { providerField } from "../model/provider-choice.js";
 import { type ConnectCode, grpcStatusOf } from "./connect-code.js";
 import type { EnvelopeTracker } from "./envelope-tracker.js";
 
@@ -16,6 +17,8 @@ export interface CallFailure {
   readonly retryAfterMs: number | undefined;
   /** The runtime id of the caller, if the call was certainly passed to no provider; see `notSentField`. */
   readonly notSentFor?: string;
+  /** The runtime id of the provider that was chosen, for a caller that wants to know; see `providerField`. */
+  readonly toldProvider?: string;
   /** The host's own code, where the Connect code alone does not tell; the caller gets it as `error-code`. */
   readonly errorCode?: ErrorCode;
 }
@@ -48,11 +51,12 @@ export function encodeGrpcMessage(message: string): string {
   return encoded;
 }
 
-/** What the fields of an answer say of the failure: its own code, and whether another attempt is of use. */
-export function adviceFields({ retryAfterMs, notSentFor, errorCode }: CallFailure): string[] {
+/** What the fields of an answer say of the failure: its own code, who was asked, and whether another attempt is of use. */
+export function adviceFields({ retryAfterMs, notSentFor, toldProvider, errorCode }: CallFailure): string[] {
   const fields: string[] = [];
   if (retryAfterMs !== undefined) fields.push("retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   if (notSentFor !== undefined) fields.push(notSentField, notSentFor);
+  if (toldProvider !== undefined) fields.push(providerField, toldProvider);
   if (errorCode !== undefined) fields.push("error-code", errorCode);
   return fields;
 }

@@ -14,5 +14,6 @@ export function refuseCall(
   account.provider = refusal.provider?.plugin;
   account.failed(refusal, "refused");
   exchange.onEnd(() => context.onCall(account.event()));
-  if (exchange.ended === undefined) account.status = sendError(exchange, account.protocol, account.notSent(refusal));
+  if (exchange.ended !== undefined) return;
+  account.status = sendError(exchange, account.protocol, account.withProvider(account.notSent(refusal)));
 }

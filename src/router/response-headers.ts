@@ -1,6 +1,6 @@
 import type { FieldList } from "../http/exchange.js";
-import { notSentField } from "../model/not-sent.js";
 import { isHopByHop, namedByConnection } from "./hop-by-hop.js";
+import { isHostsAnswer } from "./hosts-answer.js";
 import { withoutRepeats } from "./single-value-fields.js";
 
 /**
@@ -22,8 +22,7 @@ export function responseFields(fields: FieldList, viaOwn: string | undefined, tr
       continue;
     }
     if (name === "trailer" && !trailersPossible) continue;
-    // Only the host knows what reached a provider.
-    if (name === notSentField) continue;
+    if (isHostsAnswer(name)) continue;
     if (isHopByHop(name) || name.startsWith(":") || named?.has(name) === true) continue;
     out.push(name, value);
   }

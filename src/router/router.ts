@@ -8,7 +8,9 @@ import type { PluginAddress } from "../model/address.js";
 import type { CallEvent } from "../model/call-event.js";
 import type { RuntimeId } from "../model/catalog.js";
 import type { Principal } from "../model/principal.js";
+import { avoidField } from "../model/provider-choice.js";
 import { AccountedExchange } from "./accounted-exchange.js";
+import { mayAvoid } from "./avoided.js";
 import { CallAccount } from "./call-account.js";
 import {
   admissionFailure,
@@ -225,11 +227,13 @@ export class ServiceRouter {
     this.#context.idleStreams?.close();
   }
 
-  #handle(exchange: ServerExchange, caller: Caller, target: RouteTarget | BadPath): void {
+  #handle(exchange: ServerExchange, caller: Caller, asked: RouteTarget | BadPath): void {
     const context = this.#context;
     const account = new CallAccount(exchange.head, caller, detectProtocol(exchange.head), context.clock);
     const length = exchange.head.header("content-length");
-    const request = { target, caller, contentLength: length === undefined ? undefined : Number(length) };
+    const target = account.avoid(mayAvoid(caller) ? exchange.head.header(avoidField) : undefined) ?? asked;
+    const { avoided } = account;
+    const request = { target, caller, avoided, contentLength: length === undefined ? undefined : Number(length) };
     const kept = this.#keptFor(exchange);
     const decision = kept?.decision ?? decide(request, context.view, context.decideOptions);
     if (target.kind === "target") account.serviceType = target.serviceType;

@@ -6,6 +6,8 @@ import { type Deferred, deferred } from "../internal/deferred.js";
 import type { InFlightEntry } from "../internal/in-flight.js";
 import type { CallEvent } from "../model/call-event.js";
 import { type Principal, principalId } from "../model/principal.js";
+import { avoidField } from "../model/provider-choice.js";
+import { mayAvoid } from "./avoided.js";
 import { CallAccount } from "./call-account.js";
 import { CallRetries } from "./call-retries.js";
 import { type Caller, type Decision, decide, type Forward, type Refuse } from "./decide.js";
@@ -56,6 +58,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
   readonly #context: ForwardContext;
   readonly #queue: ProviderQueue;
   readonly #call: UpgradeCall;
+  readonly #target: RouteTarget | BadPath;
   /** Settled when nobody has to wait for the caller, or the host, to give up any more. */
   readonly #givenUp: Deferred<void> = deferred();
   #decision: Forward | undefined;
@@ -68,8 +71,10 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
     this.#context = context;
     this.#queue = queue;
     this.#call = call;
-    const { target, caller } = call;
+    const { caller } = call;
     this.account = new CallAccount(call.head, caller, "http", context.clock);
+    const target = this.account.avoid(mayAvoid(caller) ? call.head.header(avoidField) : undefined) ?? call.target;
+    this.#target = target;
     this.callerKey = "refused" in caller ? "" : principalId(caller);
     this.serviceType = target.kind === "target" ? target.serviceType : "";
     this.pinned = target.kind === "target" && target.runtimeId !== undefined;
@@ -113,9 +118,11 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
   }
 
   decide(): Decision {
-    const { target, caller } = this.#call;
+    const { caller } = this.#call;
+    const { avoided } = this.account;
     const { view, decideOptions } = this.#context;
-    const request = { target, caller, contentLength: undefined, waited: this.#waited, upgrade: true };
+    const asked = { target: this.#target, caller, avoided };
+    const request = { ...asked, contentLength: undefined, waited: this.#waited, upgrade: true };
     return decide(request, view, decideOptions);
   }
 
@@ -170,8 +177,9 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
 
   /** A connection to the provider, or to another one; undefined if the call is over before there is one. */
   async #connect(): Promise<Duplex | undefined> {
-    const { target } = this.#call;
-    const retries = target.kind === "target" ? new CallRetries(this.#context, target, true) : undefined;
+    const target = this.#target;
+    const retries =
+      target.kind === "target" ? new CallRetries(this.#context, target, this.account.avoided, true) : undefined;
     for (;;) {
       const decision = this.#decision as Forward;
       const dialled = await this.#dial(decision);
@@ -209,7 +217,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
   async #dial({
     provider,
   }: Forward): Promise<{ readonly peer: Duplex } | { readonly peer?: undefined; readonly failure: UpstreamFailure }> {
-    const target = this.#target(provider.plugin);
+    const target = this.#address(provider.plugin);
     const peer = dial(target, ["http/1.1"]);
     const open = deferred<UpstreamFailure | undefined>();
     const { connectTimeoutMs } = this.#context.options;
@@ -226,7 +234,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
     return { failure };
   }
 
-  #target(plugin: Forward["provider"]["plugin"]): TargetAddress {
+  #address(plugin: Forward["provider"]["plugin"]): TargetAddress {
     const target = this.#context.connections.poolOf(plugin)?.target;
     if (target === undefined) throw new Error(`${plugin.runtimeId} has no address`);
     return target;
@@ -249,7 +257,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
       hostSecret: provider.hostSecret,
     } as const;
     const fields = toFieldObject(requestFields(head, hop, this.#context.options));
-    const host = this.#target(provider.plugin).authority;
+    const host = this.#address(provider.plugin).authority;
     return { host, ...fields, connection: "Upgrade", upgrade: head.header("upgrade") ?? "" };
   }
 
@@ -269,7 +277,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
     if (account.status !== 0 || socket.destroyed || outcome === "caller-gone") socket.destroy();
     else {
       account.status = failure.httpStatus;
-      endWithAnswer(socket, this.#context.clock, errorAnswer("http", undefined, failure));
+      endWithAnswer(socket, this.#context.clock, errorAnswer("http", undefined, account.withProvider(failure)));
     }
     this.end();
     this.#givenUp.resolve();

@@ -36,6 +36,7 @@ export const rpcCodes = {
   NO_PROVIDER: Code.NotFound,
   NO_COMPATIBLE_VERSION: Code.NotFound,
   NO_HEALTHY_PROVIDER: Code.NotFound,
+  PROVIDERS_AVOIDED: Code.Unavailable,
   REGISTRATION_NOT_FOUND: Code.NotFound,
   NOT_ALLOWED: Code.PermissionDenied,
   NOT_DECLARED: Code.PermissionDenied,

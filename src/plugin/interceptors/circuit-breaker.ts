@@ -1,19 +1,18 @@
-import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
+import { Code, type ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
 import { invalid } from "../../errors.js";
 import { checkObject } from "../../http/check-object.js";
 import { type Clock, systemClock } from "../../internal/clock.js";
-import { Emitter } from "../../internal/emitter.js";
 import { checkNumber } from "../../model/limits.js";
-import { Circuit, type CircuitState, type Pass } from "./circuit.js";
-import { circuitOpenError } from "./circuit-open-error.js";
-import { watched } from "./watched-stream.js";
+import type { CircuitState } from "./circuit.js";
+import { Circuits } from "./circuits.js";
+import { GuardedCall } from "./guarded-call.js";
 
 /** Options of {@link circuitBreaker}. */
 export interface CircuitBreakerOptions {
-  /** Failures in a row that open the circuit. @default 3 */
+  /** Failures in a row of one provider that open its circuit. @default 3 */
   readonly failures?: number;
   /**
-   * How long no call is made then, in milliseconds, before one is let through to try. If that has no result for as long, as a
+   * How long it is not called then, in milliseconds, before one call is let through to try. If that has no result for as long, as a
    * stream that says nothing, the next is let through. @default 30_000
    */
   readonly openMs?: number;
@@ -23,8 +22,8 @@ export interface CircuitBreakerOptions {
    */
   readonly isFailure?: (error: ConnectError) => boolean;
   /**
-   * Which circuit a call belongs to, by name. Each counts for itself.
-   * @default one circuit for all calls of this interceptor
+   * Which circuits a call belongs to, by name: that of the name, and those of the providers that calls of this name reach. Each counts for itself.
+   * @default the same for all calls of this interceptor
    */
   readonly keyOf?: (request: UnaryRequest | StreamRequest) => string;
   /** Where time comes from. @default the system's */
@@ -35,19 +34,27 @@ export interface CircuitBreakerOptions {
 export interface CircuitEvent {
   /** What `keyOf` says; empty if it is not given. */
   readonly key: string;
+  /** The runtime id of the provider whose circuit it is; empty for that of the calls of which nobody has said who was asked. */
+  readonly provider: string;
   readonly state: CircuitState;
   /** For people: the last failure, or what closed the circuit. */
   readonly reason: string;
 }
 
-/** An interceptor that keeps calls away from a provider that fails. */
+/**
+ * An interceptor that keeps calls away from providers that fail. Where `provider`, a runtime id, is given, a function is about the
+ * circuit of that provider alone.
+ */
 export interface CircuitBreaker extends Interceptor {
-  /** How the circuit of `key` is; `key` is empty without `keyOf`. */
-  stateOf(key?: string): CircuitState;
-  /** Whether a call that came now would be let through. */
-  isPassable(key?: string): boolean;
-  /** Lets the next call try an open circuit, without waiting for `openMs`. */
-  retest(key?: string): void;
+  /**
+   * How the circuits of `key` are together: `open` and `half-open` if calls without an answer say so, otherwise as the best of the
+   * providers that are known. `key` is empty without `keyOf`.
+   */
+  stateOf(key?: string, provider?: string): CircuitState;
+  /** Whether a call that came now would be let through, as far as is known. */
+  isPassable(key?: string, provider?: string): boolean;
+  /** Lets the next calls try what is open, without waiting for `openMs`. */
+  retest(key?: string, provider?: string): void;
   /** Tells of each change. Returns a function that takes the listener off. */
   onChange(listener: (event: CircuitEvent) => void): () => void;
 }
@@ -65,73 +72,21 @@ const providersFault: ReadonlySet<Code> = new Set([
  * one call that is let through succeeds. Errors that are the caller's (such as invalid_argument, not_found, canceled) end a row of
  * failures like an answer: somebody is there who has said so.
  *
- * Because failures have to be in a row, one bad provider among several that take turns opens nothing.
+ * Calls of a plugin's clients have a circuit for each provider: the host says who was asked, and is told who is not to be asked. Calls
+ * fail at once when there is nobody else. What has no answer that could say so, such as a call that has run out of its own time, counts for
+ * a circuit that they have in common; and so does everything of clients without a host.
  *
  * @throws PluginHostError `INVALID_ARGUMENT` that names the option
  */
 export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBreaker {
-  const { failures, openMs, isFailure, keyOf, clock } = resolveCircuitBreaker(options);
-  // Those that calls are in, or that something is known against.
-  const circuits = new Map<string, Circuit>();
-  const calls = new Map<Circuit, number>();
-  const changes = new Emitter<{ change: CircuitEvent }>();
-  const circuitOf = (key: string): Circuit => {
-    const known = circuits.get(key);
-    if (known !== undefined) return known;
-    const onChange = (state: CircuitState, reason: string): void => changes.emit("change", { key, state, reason });
-    const circuit = new Circuit({ failures, openMs, clock, onChange });
-    circuits.set(key, circuit);
-    return circuit;
-  };
-  const interceptor: Interceptor = (next) => async (request) => {
-    const key = keyOf(request);
-    const circuit = circuitOf(key);
-    const entrance = circuit.enter();
-    if (entrance.kind === "refused") {
-      const what = key === "" ? request.service.typeName : key;
-      throw circuitOpenError(what, entrance.retryAfterMs, entrance.lastFailure);
-    }
-    calls.set(circuit, (calls.get(circuit) ?? 0) + 1);
-    const leave = (): void => {
-      const left = (calls.get(circuit) ?? 1) - 1;
-      if (left > 0) calls.set(circuit, left);
-      else calls.delete(circuit);
-      if (left === 0 && circuit.isClean) circuits.delete(key);
-    };
-    const over = (pass: Pass, thrown?: unknown): void => {
-      if (thrown === undefined) circuit.succeeded(pass);
-      else {
-        const error = ConnectError.from(thrown);
-        if (isFailure(error)) circuit.failed(pass, error.message);
-        else if (error.code === Code.Canceled) circuit.undecided(pass);
-        else circuit.succeeded(pass);
-      }
-    };
-    try {
-      const response = await next(request);
-      if (!response.stream) {
-        over(entrance);
-        leave();
-        return response;
-      }
-      const tell = {
-        onFirst: () => over(entrance),
-        onFailure: (error: unknown) => over(entrance, error),
-        onLeft: () => circuit.undecided(entrance),
-        onOver: leave,
-      };
-      return { ...response, message: watched(response.message, tell) };
-    } catch (error) {
-      over(entrance, error);
-      leave();
-      throw error;
-    }
-  };
+  const resolved = resolveCircuitBreaker(options);
+  const circuits = new Circuits(resolved);
+  const interceptor: Interceptor = (next) => async (request) => new GuardedCall(circuits, resolved, request).run(next);
   return Object.assign(interceptor, {
-    stateOf: (key = "") => circuits.get(key)?.state ?? "closed",
-    isPassable: (key = "") => circuits.get(key)?.isPassable ?? true,
-    retest: (key = "") => circuits.get(key)?.retest(),
-    onChange: (listener: (event: CircuitEvent) => void) => changes.on("change", listener),
+    stateOf: (key = "", provider?: string) => circuits.stateOf(key, provider),
+    isPassable: (key = "", provider?: string) => circuits.isPassable(key, provider),
+    retest: (key = "", provider?: string) => circuits.retest(key, provider),
+    onChange: (listener: (event: CircuitEvent) => void) => circuits.onChange(listener),
   });
 }
 

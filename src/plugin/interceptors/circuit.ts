@@ -12,17 +12,41 @@ export interface Pass {
 /** What becomes of a call. */
 export type Entrance = Pass | { readonly kind: "refused"; readonly retryAfterMs: number; readonly lastFailure: string };
 
+/** Counts the changes of all circuits together, so that a call can be compared with circuits that it did not know when it began. */
+export class Eras {
+  #now = 0;
+
+  get now(): number {
+    return this.#now;
+  }
+
+  begin(): number {
+    this.#now += 1;
+    return this.#now;
+  }
+}
+
 type State =
   | { readonly kind: "closed"; readonly failures: number }
-  | { readonly kind: "open"; readonly tryAt: number; readonly lastFailure: string }
-  /** `tryAt`: when another call is let through although the one before has no result; it may be a stream that is silent. */
-  | { readonly kind: "half-open"; readonly tryAt: number; readonly lastFailure: string };
+  | { readonly kind: "open"; readonly tryAt: number; readonly lastFailure: string; readonly mayHaveGone: boolean }
+  | {
+      readonly kind: "half-open";
+      /** When another call is let through although the one before has no result; it may be a stream that is silent. */
+      readonly tryAt: number;
+      readonly lastFailure: string;
+      readonly since: number;
+      /** Whether there was nobody at all before it was let through. */
+      readonly mayHaveGone: boolean;
+      /** Whether the last call that was let through has gone to somebody else. */
+      readonly isPassedOver: boolean;
+    };
 
 /** What a circuit needs. */
 export interface CircuitOptions {
   readonly failures: number;
   readonly openMs: number;
   readonly clock: Clock;
+  readonly eras: Eras;
   readonly onChange: (state: CircuitState, reason: string) => void;
 }
 
@@ -52,65 +76,81 @@ export class Circuit {
     return state.kind === "closed" || state.tryAt <= this.#options.clock.monotonic();
   }
 
-  enter(): Entrance {
+  /**
+   * Whether the last call that was let through went to somebody else, and the provider is hardly there any more: calls have been let through for
+   * `openMs`, or there had been nobody before.
+   */
+  get isForsaken(): boolean {
     const state = this.#state;
-    switch (state.kind) {
-      case "closed":
-        return { kind: "pass", era: this.#era };
-      case "open": {
-        const retryAfterMs = state.tryAt - this.#options.clock.monotonic();
-        const { lastFailure } = state;
-        if (retryAfterMs > 0) return { kind: "refused", retryAfterMs, lastFailure };
-        return this.#try(lastFailure);
-      }
-      case "half-open":
-        return this.isPassable
-          ? this.#try(state.lastFailure)
-          : { kind: "refused", retryAfterMs: 0, lastFailure: state.lastFailure };
-    }
+    if (state.kind !== "half-open" || !state.isPassedOver) return false;
+    return state.mayHaveGone || this.#options.clock.monotonic() - state.since >= this.#options.openMs;
+  }
+
+  /** What a call is told that is not let through; undefined if none has to be. */
+  get refusal(): Extract<Entrance, { kind: "refused" }> | undefined {
+    const state = this.#state;
+    if (state.kind === "closed") return undefined;
+    const leftMs = state.kind === "open" ? state.tryAt - this.#options.clock.monotonic() : 0;
+    return { kind: "refused", retryAfterMs: Math.max(0, leftMs), lastFailure: state.lastFailure };
+  }
+
+  enter(): Entrance {
+    const { refusal } = this;
+    if (refusal === undefined) return { kind: "pass", era: this.#options.eras.now };
+    return this.isPassable ? this.#try(refusal.lastFailure) : refusal;
   }
 
   succeeded({ era }: Pass): void {
-    if (era !== this.#era) return;
+    if (era < this.#era) return;
     if (this.#state.kind === "closed") this.#state = { kind: "closed", failures: 0 };
     else this.#change({ kind: "closed", failures: 0 }, "a call succeeded");
   }
 
   failed({ era }: Pass, reason: string): void {
-    if (era !== this.#era) return;
+    if (era < this.#era) return;
     const failures = this.#state.kind === "closed" ? this.#state.failures + 1 : this.#options.failures;
     if (failures < this.#options.failures) this.#state = { kind: "closed", failures };
     else {
       const tryAt = this.#options.clock.monotonic() + this.#options.openMs;
-      this.#change({ kind: "open", tryAt, lastFailure: reason }, reason);
+      this.#change({ kind: "open", tryAt, lastFailure: reason, mayHaveGone: false }, reason);
     }
   }
 
-  /** The call ended in a way that says nothing of the provider. */
-  undecided({ era }: Pass): void {
-    if (era !== this.#era || this.#state.kind !== "half-open") return;
-    this.#state = { ...this.#state, tryAt: this.#options.clock.monotonic() };
+  /** The call ended in a way that says nothing of the provider; `isPassedOver` if that is because somebody else was asked. */
+  undecided({ era }: Pass, isPassedOver = false): void {
+    if (era < this.#era || this.#state.kind !== "half-open") return;
+    this.#state = { ...this.#state, tryAt: this.#options.clock.monotonic(), isPassedOver };
   }
 
-  /** There is reason to believe that it works again: the next call tries. */
-  retest(): void {
+  /** There is reason to believe that it works again: the next call tries. `mayHaveGone`: it may as well be that somebody else does. */
+  retest(mayHaveGone = false): void {
     if (this.#state.kind !== "open") return;
-    this.#state = { ...this.#state, tryAt: this.#options.clock.monotonic() };
+    this.#state = { ...this.#state, tryAt: this.#options.clock.monotonic(), mayHaveGone };
+  }
+
+  /** Nothing is known of the provider any more, and so nothing against it. */
+  forget(reason: string): void {
+    if (this.#state.kind !== "closed") this.#change({ kind: "closed", failures: 0 }, reason);
   }
 
   #try(lastFailure: string): Pass {
-    const tryAt = this.#options.clock.monotonic() + this.#options.openMs;
-    const state: State = { kind: "half-open", tryAt, lastFailure };
-    if (this.#state.kind === "half-open") {
-      this.#state = state;
-      this.#era += 1;
-    } else this.#change(state, "a call is let through to try");
+    const { clock, openMs, eras } = this.#options;
+    const now = clock.monotonic();
+    const before = this.#state;
+    const tried = { kind: "half-open", tryAt: now + openMs, lastFailure, isPassedOver: false } as const;
+    if (before.kind === "half-open") {
+      this.#state = { ...before, ...tried };
+      this.#era = eras.begin();
+    } else {
+      const mayHaveGone = before.kind === "open" && before.mayHaveGone;
+      this.#change({ ...tried, since: now, mayHaveGone }, "a call is let through to try");
+    }
     return { kind: "pass", era: this.#era };
   }
 
   #change(state: State, reason: string): void {
     this.#state = state;
-    this.#era += 1;
+    this.#era = this.#options.eras.begin();
     this.#options.onChange(state.kind, reason);
   }
 }

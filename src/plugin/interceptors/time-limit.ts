@@ -3,6 +3,8 @@ import { checkObject } from "../../http/check-object.js";
 import { setTimeoutOf, timeoutOf } from "../../http/timeout-header.js";
 import { type Clock, systemClock } from "../../internal/clock.js";
 import { checkNumber } from "../../model/limits.js";
+import { providerField } from "../../model/provider-choice.js";
+import { toldProvider } from "./through-host.js";
 
 /** Options of {@link timeLimit}. */
 export interface TimeLimitOptions {
@@ -32,8 +34,11 @@ export function timeLimit(options: TimeLimitOptions = {}): Interceptor {
     try {
       return await next({ ...request, header, signal: AbortSignal.any([request.signal, late.signal]) });
     } catch (thrown) {
-      // Transports word an abort in their own ways.
-      throw late.signal.aborted && !request.signal.aborted ? error : thrown;
+      if (!late.signal.aborted || request.signal.aborted) throw thrown;
+      // Transports word an abort in their own ways. Those that know who was asked say so.
+      const provider = toldProvider(ConnectError.from(thrown).metadata);
+      if (provider !== undefined) error.metadata.set(providerField, provider);
+      throw error;
     } finally {
       timer.cancel();
     }

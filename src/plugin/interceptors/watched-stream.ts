@@ -2,8 +2,8 @@
 export interface StreamWatcher {
   /** The first message is there, or the end of a stream without one. */
   onFirst(): void;
-  /** The stream ended with an error. */
-  onFailure(error: unknown): void;
+  /** The stream ended with an error. Returns the error that the reader gets. */
+  onFailure(error: unknown): unknown;
   /** The reader left before the first message. */
   onLeft(): void;
   /** Nobody reads it any more, however it ended. */
@@ -24,8 +24,7 @@ export async function* watched<T>(messages: AsyncIterable<T>, watcher: StreamWat
     told = true;
   } catch (error) {
     told = true;
-    watcher.onFailure(error);
-    throw error;
+    throw watcher.onFailure(error);
   } finally {
     if (!told && !begun) watcher.onLeft();
     watcher.onOver();
