@@ -254,6 +254,7 @@ export class Host {
   setUpstreamTls(given: UpstreamTlsOptions, runtimeId: RuntimeId | undefined): void {
     if (runtimeId === undefined) this.#router.tls.replace(given);
     else replaceUpstreamTls(this.directory.committed(runtimeId), given);
+    this.#router.renewConnections();
   }
 
   /** The plugin as the platform shows it, now. */

@@ -16,8 +16,8 @@ export interface Clock {
   after(delayMs: number, fire: () => void, keepAlive?: boolean): Timer;
 }
 
-// Node clamps longer delays to 1 ms, which would turn "in 30 days" into "now".
-const longestDelayMs = 2 ** 31 - 1;
+/** The longest delay of a timer. Node clamps longer ones to 1 ms, which would turn "in 30 days" into "now". */
+export const longestDelayMs = 2 ** 31 - 1;
 
 /** The real time. */
 export const systemClock: Clock = {

@@ -17,6 +17,7 @@ import {
 import { createMethodUrl, getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { requestHeader } from "@connectrpc/connect/protocol-connect";
 import { timeoutOf } from "../http/timeout-header.js";
+import { longestDelayMs } from "../internal/clock.js";
 
 /** Header fields as callers of a transport give them. */
 export type HeadersGiven = ConstructorParameters<typeof Headers>[0];
@@ -87,14 +88,11 @@ export function unaryAnswer<I extends DescMessage, O extends DescMessage>(
   return { stream: false, service: method.parent, method, header, message, trailer } as UnaryResponse<I, O>;
 }
 
-// As far as a timer counts.
-const longestMs = 2 ** 31 - 1;
-
 /** A signal that is aborted with `signal`, which has to be when all is done, or when `limitMs` are over. */
 export function limitedSignal(signal: AbortSignal, limitMs: number): AbortSignal {
   const limited = new AbortController();
   const late = (): void => end(new ConnectError("the operation timed out", Code.DeadlineExceeded));
-  const timer = setTimeout(late, Math.min(limitMs, longestMs));
+  const timer = setTimeout(late, Math.min(limitMs, longestDelayMs));
   const follow = (): void => end(getAbortSignalReason(signal));
   const end = (reason: unknown): void => {
     clearTimeout(timer);

@@ -4,6 +4,7 @@ import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { codeToHttpStatus, codeToString, requestHeader } from "@connectrpc/connect/protocol-connect";
 import type { FieldList } from "../http/exchange.js";
 import { fromHeaders, toHeaders } from "../http/field-list.js";
+import { longestDelayMs } from "../internal/clock.js";
 import { avoidField } from "../model/provider-choice.js";
 import { errorOfReset } from "./call-error.js";
 import { callFields } from "./client-fields.js";
@@ -91,7 +92,8 @@ export class UnaryRun implements InProcessRequest, ContextSource {
       this.#resolve = resolve;
       this.#reject = reject;
     });
-    if (timeoutMs !== undefined) this.#timer = setTimeout(() => this.#onDeadline(), timeoutMs);
+    if (timeoutMs !== undefined)
+      this.#timer = setTimeout(() => this.#onDeadline(), Math.min(timeoutMs, longestDelayMs));
     if (signal !== undefined) {
       this.#onAbort = () => this.#onCanceled();
       signal.addEventListener("abort", this.#onAbort, { once: true });

@@ -1,4 +1,3 @@
-import type { ConnectionOptions } from "node:tls";
 import type { Clock } from "../internal/clock.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
 import type { PluginRecord } from "../model/catalog.js";
@@ -13,21 +12,16 @@ export class ProviderConnections {
   readonly #byKey = new Map<string, ProviderPool>();
   /** The same pools by the address object, so that a call parses no URL. */
   #byAddress = new WeakMap<PluginAddress, ProviderPool>();
-  /** The certificates of all who have none of their own, when they were looked at last. */
-  #tls: ConnectionOptions;
 
   constructor(clock: Clock, options: ResolvedRouterOptions) {
     this.#clock = clock;
     this.#options = options;
-    this.#tls = options.tls.connection;
   }
 
   /** The pool of a plugin's address; undefined for one that cannot be called. */
   poolOf(plugin: PluginRecord): ProviderPool | undefined {
     let pool = this.#byAddress.get(plugin.address);
     pool ??= this.#open(plugin.address);
-    if (this.#tls !== this.#options.tls.connection) this.#renewAll();
-    pool?.renew();
     pool?.used(plugin);
     return pool;
   }
@@ -48,16 +42,15 @@ export class ProviderConnections {
     pool?.close();
   }
 
+  /** Certificates were replaced: closes the connections made with old ones, idle ones now, the others when their calls are over. */
+  renew(): void {
+    for (const pool of this.#byKey.values()) pool.renew();
+  }
+
   closeAll(): void {
     for (const pool of this.#byKey.values()) pool.close();
     this.#byKey.clear();
     this.#byAddress = new WeakMap();
-  }
-
-  /** Idle connections of providers that nobody calls now have to go, too. */
-  #renewAll(): void {
-    this.#tls = this.#options.tls.connection;
-    for (const pool of this.#byKey.values()) pool.renew();
   }
 
   #open(address: PluginAddress): ProviderPool | undefined {

@@ -214,6 +214,11 @@ export class ServiceRouter {
     return this.#queue.waitingFor(runtimeId);
   }
 
+  /** To be called when `tls`, or that of a plugin's address, was replaced: nothing new goes over connections made with the old ones. */
+  renewConnections(): void {
+    this.#context.connections.renew();
+  }
+
   /** Closes the connections to an address that is not used any more; calls on them come to their end. */
   closeConnections(address: PluginAddress): void {
     this.#context.connections.close(address);

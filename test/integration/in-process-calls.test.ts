@@ -347,6 +347,17 @@ test("a provider that does not answer in time counts as failed", async () => {
   expect(host.calls[0]).toMatchObject({ outcome: "provider-failed", status: 504 });
 });
 
+test("a call has as much time as it is given, also where no timer counts that far", async () => {
+  await using host = await openPlatform();
+  const onSay = async (): Promise<void> => {
+    // A timer that is asked for more than it can count fires in a millisecond.
+    for (const begin = performance.now(); performance.now() - begin < 5; ) await new Promise(setImmediate);
+  };
+  await host.platform.addPlugin({ module: echoPlugin({ onSay }) });
+  const { client } = await addModuleCaller(host.platform);
+  expect(await client.say({ text: "in time" }, { timeoutMs: 30 * 24 * 3_600_000 })).toMatchObject({ text: "in time" });
+});
+
 test("a request over the limit is refused, whole or in parts", async () => {
   await using host = await openPlatform({ router: { maxBodyBytes: 1_000 } });
   await host.platform.addPlugin({ module: echoPlugin() });
