@@ -1,7 +1,10 @@
 import type { DescMethodStreaming, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
 import type { FieldList } from "../http/exchange.js";
+import { fieldValue } from "../http/field-list.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
+import { providerField } from "../model/provider-choice.js";
+import { lateError } from "./asked-provider.js";
 import { answerHeaders, appendFields, errorOfEnd, errorOfReset } from "./call-error.js";
 import { abortError } from "./client-unary.js";
 import { type ResetCode, resetCode } from "./frame.js";
@@ -31,6 +34,8 @@ export class ClientStream implements LinkStreamHandler {
   #header: Headers | undefined;
   #room: Deferred<void> | undefined;
   #isOver = false;
+  /** Who was asked, if the host has said so before there is an answer. */
+  #provider: string | undefined;
 
   constructor(method: DescMethodStreaming, signal: AbortSignal, input: AsyncIterable<Message>, caller: StreamCaller) {
     this.#method = method;
@@ -58,7 +63,8 @@ export class ClientStream implements LinkStreamHandler {
   }
 
   onHead(fields: FieldList, informational: boolean): void {
-    if (!informational) this.#respond(fields);
+    if (informational) this.#provider = fieldValue(fields, providerField) ?? this.#provider;
+    else this.#respond(fields);
   }
 
   onData(bytes: Uint8Array): void {
@@ -101,7 +107,8 @@ export class ClientStream implements LinkStreamHandler {
 
   readonly #onAbort = (): void => {
     if (this.#isOver) return;
-    const error = abortError(this.#signal);
+    const reason = abortError(this.#signal);
+    const error = this.#header === undefined ? lateError(reason, this.#provider) : reason;
     this.#giveUp(error.code === Code.DeadlineExceeded ? resetCode.deadline : resetCode.cancelled);
     if (this.#header === undefined) this.#response.reject(error);
     this.#messages.cut(error);

@@ -2,7 +2,9 @@ import type { DescMethodUnary, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type UnaryResponse } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import type { FieldList } from "../http/exchange.js";
-import { noFields, toHeaders } from "../http/field-list.js";
+import { fieldValue, noFields, toHeaders } from "../http/field-list.js";
+import { providerField } from "../model/provider-choice.js";
+import { lateError } from "./asked-provider.js";
 import { answerHeaders, appendFields, errorOfEnd, errorOfReset } from "./call-error.js";
 import { type ResetCode, resetCode } from "./frame.js";
 import type { LinkEnd, LinkStream, LinkStreamHandler } from "./link-stream.js";
@@ -26,6 +28,8 @@ export class ClientUnary implements LinkStreamHandler {
   #fields: FieldList = noFields;
   #message: Message | undefined;
   #problem: ConnectError | undefined;
+  /** Who was asked, if the host has said so before there is an answer. */
+  provider: string | undefined;
 
   constructor(method: DescMethodUnary, signal: AbortSignal | undefined, caller: UnaryCaller) {
     this.#method = method;
@@ -40,7 +44,8 @@ export class ClientUnary implements LinkStreamHandler {
   }
 
   onHead(fields: FieldList, informational: boolean): void {
-    if (!informational) this.#fields = fields;
+    if (informational) this.provider = fieldValue(fields, providerField) ?? this.provider;
+    else this.#fields = fields;
   }
 
   onData(bytes: Uint8Array): void {
@@ -79,7 +84,7 @@ export class ClientUnary implements LinkStreamHandler {
   readonly #onAbort = (): void => {
     const error = abortError(this.#signal);
     this.#stream?.reset(error.code === Code.DeadlineExceeded ? resetCode.deadline : resetCode.cancelled);
-    this.#caller.reject(error);
+    this.#caller.reject(lateError(error, this.provider));
   };
 }
 

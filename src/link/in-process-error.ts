@@ -2,7 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { codeFromString, errorFromJson, errorToJson } from "@connectrpc/connect/protocol-connect";
 import { notSentField } from "../model/not-sent.js";
 import { providerField } from "../model/provider-choice.js";
-import { withProvider } from "./in-process-provider.js";
+import { withProvider } from "./asked-provider.js";
 import type { InProcessFailure } from "./in-process-route.js";
 
 /** What an implementation has thrown, as far as callers are told. */

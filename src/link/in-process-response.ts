@@ -1,7 +1,7 @@
 import type { DescMethodUnary, Message } from "@bufbuild/protobuf";
 import type { UnaryResponse } from "@connectrpc/connect";
 import { providerField } from "../model/provider-choice.js";
-import { withProvider } from "./in-process-provider.js";
+import { withProvider } from "./asked-provider.js";
 
 /** What a unary answer is written as, by its field; nobody writes it. */
 export const contentType = "application/proto";

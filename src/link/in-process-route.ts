@@ -84,7 +84,13 @@ export type DecidedCall =
    * The provider is reached over a connection other than a link. The request is to be sent to `path` with the field `ticketField`, which
    * holds the decision; `release` is to be called when it was answered, or will not be sent.
    */
-  | { readonly kind: "detour"; readonly ticket: string; release(): void };
+  | {
+      readonly kind: "detour";
+      readonly ticket: string;
+      /** The runtime id of the provider, if the caller wants to know it. */
+      readonly provider: string | undefined;
+      release(): void;
+    };
 
 /** A call that waits until a provider has room. */
 export interface WaitingInProcessCall {

@@ -12,10 +12,10 @@ import type { FieldList } from "../http/exchange.js";
 import { fromHeaders, toHeaders } from "../http/field-list.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
 import { avoidField } from "../model/provider-choice.js";
+import { lateError, withProvider } from "./asked-provider.js";
 import { callerGoneError, errorForCaller, failureError, streamErrorMetadata, toldError } from "./in-process-error.js";
 import { handOver } from "./in-process-hand-over.js";
 import { MessagePipe } from "./in-process-pipe.js";
-import { lateError, withProvider } from "./in-process-provider.js";
 import type { AdmittedCall, InProcessFailure, InProcessRequest } from "./in-process-route.js";
 import type { StreamParts } from "./in-process-stream.js";
 

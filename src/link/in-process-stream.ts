@@ -1,6 +1,7 @@
 import type { DescMethodStreaming, Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type StreamResponse } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import { namedIfLate } from "./asked-provider.js";
 import { errorOfReset } from "./call-error.js";
 import { callFields } from "./client-fields.js";
 import { ClientStream } from "./client-stream.js";
@@ -57,11 +58,13 @@ export async function openStream(
     case "linked":
       return overLink(decided, parts);
     case "detour": {
-      const { ticket, release } = decided;
+      const { ticket, provider, release } = decided;
       const sent = new Headers(header);
       sent.set(ticketField, ticket);
       try {
         return await viaConnection(sent);
+      } catch (thrown) {
+        throw namedIfLate(thrown, provider);
       } finally {
         release();
       }

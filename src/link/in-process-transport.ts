@@ -190,7 +190,7 @@ export class InProcessTransport implements Transport {
         decided.release();
         return run.answer;
       case "detour":
-        if (!run.isOver) return run.overConnection(this.#options.connection, decided.ticket).finally(decided.release);
+        if (!run.isOver) return run.overConnection(this.#options.connection, decided).finally(decided.release);
         decided.release();
         return run.answer;
     }

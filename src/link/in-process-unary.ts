@@ -6,6 +6,7 @@ import type { FieldList } from "../http/exchange.js";
 import { fromHeaders, toHeaders } from "../http/field-list.js";
 import { longestDelayMs } from "../internal/clock.js";
 import { avoidField } from "../model/provider-choice.js";
+import { lateError, namedIfLate } from "./asked-provider.js";
 import { errorOfReset } from "./call-error.js";
 import { callFields } from "./client-fields.js";
 import { ClientUnary } from "./client-unary.js";
@@ -21,10 +22,10 @@ import {
   unaryErrorMetadata,
 } from "./in-process-error.js";
 import { handOver } from "./in-process-hand-over.js";
-import { lateError } from "./in-process-provider.js";
 import { contentType, InProcessResponse } from "./in-process-response.js";
 import {
   type AdmittedCall,
+  type DecidedCall,
   type InProcessFailure,
   type InProcessRequest,
   type LinkedInProcessCall,
@@ -42,6 +43,8 @@ export interface UnaryShape {
 
 /** What a call can leave that no implementation in this process runs for. */
 type Leavable = Pick<WaitingInProcessCall, "leave">;
+
+type DetouredCall = Extract<DecidedCall, { kind: "detour" }>;
 
 const isAdmitted = (call: AdmittedCall | Leavable | undefined): call is AdmittedCall =>
   call !== undefined && "target" in call;
@@ -61,6 +64,8 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   #reject!: (error: ConnectError) => void;
   #isOver = false;
   #call: AdmittedCall | Leavable | undefined;
+  /** Set if the call goes over a link. */
+  #linked: ClientUnary | undefined;
   #timer: NodeJS.Timeout | undefined;
   #onAbort: (() => void) | undefined;
   #abort: AbortController | undefined;
@@ -124,17 +129,21 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   }
 
   /** Makes the call over a connection instead. The host knows it by the ticket. */
-  overConnection(connection: Transport, ticket: string): Promise<UnaryResponse> {
+  async overConnection(connection: Transport, { ticket, provider }: DetouredCall): Promise<UnaryResponse> {
     this.#finish(undefined);
     const header = new Headers(this.#given);
     header.set(ticketField, ticket);
     const leftMs = this.deadlineAt === undefined ? undefined : Math.max(1, this.deadlineAt - Date.now());
-    return connection.unary(this.method, this.#signal, leftMs, header, this.#message as never);
+    try {
+      return await connection.unary(this.method, this.#signal, leftMs, header, this.#message as never);
+    } catch (thrown) {
+      throw namedIfLate(thrown, provider);
+    }
   }
 
   /** Makes the call over its provider's link instead. */
   overLink(call: LinkedInProcessCall): Promise<UnaryResponse> {
-    const caller = new ClientUnary(this.method, undefined, {
+    this.#linked = new ClientUnary(this.method, undefined, {
       resolve: (response) => {
         if (this.#isOver) return;
         this.#finish(undefined);
@@ -144,7 +153,11 @@ export class UnaryRun implements InProcessRequest, ContextSource {
       refused: (message) => this.#giveUp(errorOfReset(resetCode.refused, message), undefined),
     });
     try {
-      const stream = call.start(callFields(this.#given), caller, writeMessage(this.method.input, this.#message, false));
+      const stream = call.start(
+        callFields(this.#given),
+        this.#linked,
+        writeMessage(this.method.input, this.#message, false),
+      );
       this.#call = { leave: (why) => stream.reset(why === "expired" ? resetCode.deadline : resetCode.cancelled) };
     } catch (error) {
       call.release();
@@ -240,7 +253,7 @@ export class UnaryRun implements InProcessRequest, ContextSource {
     const call = this.#call;
     if (isAdmitted(call)) call.expired();
     else call?.leave("expired");
-    this.#giveUp(deadlineError(isAdmitted(call) ? call.provider : undefined), deadlineError());
+    this.#giveUp(deadlineError(this.#provider), deadlineError());
   }
 
   #onCanceled(): void {
@@ -252,8 +265,12 @@ export class UnaryRun implements InProcessRequest, ContextSource {
     if (!isAdmitted(call)) call?.leave(isLate ? "expired" : "caller-gone");
     else if (isLate) call.expired();
     else call.callerGone();
-    const told = isLate && isAdmitted(call) ? lateError(error, call.provider) : error;
-    this.#giveUp(told, isLate ? error : callerGoneError());
+    this.#giveUp(isLate ? lateError(error, this.#provider) : error, isLate ? error : callerGoneError());
+  }
+
+  /** Who was asked, as far as the caller wants to know and it is known without an answer. */
+  get #provider(): string | undefined {
+    return isAdmitted(this.#call) ? this.#call.provider : this.#linked?.provider;
   }
 
   /** @param reason for the provider */

@@ -101,7 +101,10 @@ export class RoutedInProcess implements InProcessRoute {
     if (known.method === undefined) {
       const { path } = known;
       const passed = { request, account, target: known.target as RouteTarget, path, decision };
-      return links.call(passed) ?? { kind: "detour", ...decided.keep(decision) };
+      const linked = links.call(passed);
+      if (linked !== undefined) return linked;
+      const told = account.avoided === undefined ? undefined : provider.plugin.runtimeId;
+      return { kind: "detour", provider: told, ...decided.keep(decision) };
     }
     if (caller.kind === "plugin") context.forward.traffic.called(caller, decision.serviceType);
     return new InProcessCall(context, request, account, decision, known.method);

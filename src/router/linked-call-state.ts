@@ -4,6 +4,7 @@ import type { InFlightEntry } from "../internal/in-flight.js";
 import { callKind, type ResetCode, resetCode } from "../link/frame.js";
 import type { LinkStream, LinkStreamHandler } from "../link/link-stream.js";
 import type { CallEvent } from "../model/call-event.js";
+import type { RuntimeId } from "../model/catalog.js";
 import { providerField } from "../model/provider-choice.js";
 import type { CallAccount } from "./call-account.js";
 import type { Caller, Forward } from "./decide.js";
@@ -16,6 +17,9 @@ import type { BadPath, RouteTarget } from "./path.js";
 import { type CallFailure, failureOf } from "./protocol-error.js";
 import type { ProviderQueue, WaitingCall } from "./provider-queue.js";
 import type { TimeoutEntry, TimeoutPlace } from "./timeout-queue.js";
+
+// Long enough that calls which are answered as usual cost no frame more.
+const soonMs = 10;
 
 /** What calls over links are made of beside themselves. */
 export interface LinkedCallContext {
@@ -63,6 +67,7 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
   protected idle: IdleWatch | undefined;
 
   #hasTold = false;
+  #early: Timer | undefined;
 
   constructor(context: LinkedCallContext, call: LinkedCallInit) {
     this.context = context;
@@ -89,7 +94,23 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
     const { account, from } = this.call;
     const { toldProvider } = account;
     this.#hasTold = true;
+    this.#early?.cancel();
     from.sendHead(toldProvider === undefined ? fields : [...fields, providerField, toldProvider]);
+  }
+
+  /**
+   * Says who was asked before there is an answer. A caller that has run out of its own time hears nothing that comes
+   * later, and those who never answer are the ones whom it wants to know.
+   */
+  protected tellEarly(provider: RuntimeId): void {
+    if (this.mustTell) this.call.from.sendHead([":status", "103", providerField, provider], true);
+  }
+
+  /** The same if there is no answer soon. */
+  protected tellSoon(provider: RuntimeId): void {
+    if (!this.mustTell) return;
+    this.#early?.cancel();
+    this.#early = this.context.forward.clock.after(soonMs, () => this.tellEarly(provider));
   }
 
   protected get isUnary(): boolean {
@@ -147,6 +168,7 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
     const { forward, queue, tell } = this.context;
     if (this.isQueued) queue.leave(this as unknown as WaitingCall);
     this.state = "over";
+    this.#early?.cancel();
     this.redial?.cancel();
     this.idle?.stop();
     this.kept.forget();

@@ -60,6 +60,7 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
     const session = forward.links.sessionOf(decision.provider.plugin.runtimeId);
     if (session === undefined) return this.#goRound(decision);
     this.#enter(decision);
+    this.tellSoon(decision.provider.plugin.runtimeId);
     this.#open(session, decision);
   }
 
@@ -249,6 +250,7 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
   /** Over HTTP, for a provider without a link. It is the call's own from here on. */
   #goRound(decision: Forward): void {
     const { from, account, detour } = this.call;
+    this.tellEarly(decision.provider.plugin.runtimeId);
     const handler = detour(decision, account);
     this.#detour = handler;
     for (const { bytes, endOfMessage } of this.kept.pieces) handler.onData(bytes, endOfMessage);

@@ -1,4 +1,4 @@
-import { type Client, Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { type CallOptions, type Client, Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { definePlugin, servePlugin } from "../../src/plugin/index.js";
 import { circuitBreaker } from "../../src/plugin/interceptors/index.js";
@@ -17,7 +17,8 @@ const settings = (clock: ManualClock) => ({ service: Echo, resilience: { circuit
 
 /** A provider that counts its calls, and fails while it is told to. */
 async function addProvider(way: Way, host: TestHost, id: string, fault?: ConnectError) {
-  const provider = { id: "", calls: 0, fault, claims: "" };
+  const provider = { id: "", calls: 0, fault, claims: "", isSilent: false };
+  const silence = (): Promise<void> => (provider.isSilent ? new Promise(() => {}) : Promise.resolve());
   const heard = ({ responseHeader }: HandlerContext): void => {
     provider.calls += 1;
     if (provider.claims !== "") responseHeader.set("x-plugin-provider", provider.claims);
@@ -30,12 +31,14 @@ async function addProvider(way: Way, host: TestHost, id: string, fault?: Connect
     setup: () => ({
       echo: {
         ...echoOnly(id),
-        say({ text }: { text: string }, context: HandlerContext) {
+        async say({ text }: { text: string }, context: HandlerContext) {
           heard(context);
+          await silence();
           return { text, provider: id };
         },
         async *serverStream({ text }: { text: string }, context: HandlerContext) {
           heard(context);
+          await silence();
           yield { text: `${id} ${text}` };
         },
       } as never,
@@ -54,15 +57,16 @@ async function addProvider(way: Way, host: TestHost, id: string, fault?: Connect
 
 const broken = () => new ConnectError("broken", Code.Internal);
 
-const said = (client: Client<typeof Echo>): Promise<string> =>
-  client.say({ text: "hi" }).then(
+const said = (client: Client<typeof Echo>, options: CallOptions = {}): Promise<string> =>
+  client.say({ text: "hi" }, options).then(
     ({ provider }) => provider,
     (error: ConnectError) => Code[error.code] ?? "",
   );
 
-const streamed = async (client: Client<typeof Echo>): Promise<string> => {
+const streamed = async (client: Client<typeof Echo>, options: CallOptions = {}): Promise<string> => {
   try {
-    for await (const { text } of client.serverStream({ text: "hi", count: 1 })) return text.split(" ")[0] ?? "";
+    for await (const { text } of client.serverStream({ text: "hi", count: 1 }, options))
+      return text.split(" ")[0] ?? "";
     return "nothing";
   } catch (error) {
     return Code[ConnectError.from(error).code] ?? "";
@@ -187,18 +191,24 @@ describe.each(ways)("a caller %s", (way) => {
   });
 });
 
-test("a provider in the caller's process that is too slow for the caller's own limit is kept away from, and the other is not", async () => {
-  await using host = await startHost();
-  const slow = definePlugin({
-    id: "slow",
-    version: "1.0.0",
-    provides: { echo: { service: Echo } },
-    setup: () => ({ echo: { ...echoOnly("slow"), say: () => new Promise(() => {}) } as never }),
-  });
-  await host.platform.addPlugin({ module: slow });
-  await addProvider("in process", host, "good");
-  const resilience = { circuitBreaker: { clock: manualClock(), failures: 1 }, timeLimit: { timeoutMs: 20 } };
-  await using caller = await startCaller("in process", host, { echo: { service: Echo, resilience } });
-  expect((await inTurn(2, () => said(clientOf(caller)))).sort()).toEqual(["DeadlineExceeded", "good"]);
-  expect(await inTurn(3, () => said(clientOf(caller)))).toEqual(["good", "good", "good"]);
+const told = (["in process", "over the link"] as const).flatMap((way) => ways.map((providers) => ({ way, providers })));
+
+describe.each(told)("a caller $way", ({ way, providers }) => {
+  test.each(kinds)(
+    `keeps away from a provider ${providers} that never answers, and not from the other: $kind`,
+    async (given) => {
+      await using host = await startHost();
+      const silent = await addProvider(providers, host, "silent");
+      silent.isSilent = true;
+      await addProvider(providers, host, "good");
+      // Longer than the host takes until it says who was asked without an answer.
+      const timeoutMs = 150;
+      const resilience = { circuitBreaker: { clock: manualClock(), failures: 1 }, timeLimit: { timeoutMs } };
+      await using caller = await startCaller(way, host, { echo: { service: Echo, resilience } });
+      const call = () => given.call(clientOf(caller), given.kind === "streams" ? { timeoutMs } : {});
+      expect((await inTurn(2, call)).sort()).toEqual(["DeadlineExceeded", "good"]);
+      expect(await inTurn(4, call)).toEqual(["good", "good", "good", "good"]);
+      expect(silent.calls).toBe(1);
+    },
+  );
 });

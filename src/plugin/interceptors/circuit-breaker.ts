@@ -73,7 +73,7 @@ const providersFault: ReadonlySet<Code> = new Set([
  * failures like an answer: somebody is there who has said so.
  *
  * Calls of a plugin's clients have a circuit for each provider: the host says who was asked, and is told who is not to be asked. Calls
- * fail at once when there is nobody else. What has no answer that could say so, such as a call that has run out of its own time, counts for
+ * fail at once when there is nobody else. What names nobody, such as a lost connection to the host, counts for
  * a circuit that they have in common; and so does everything of clients without a host.
  *
  * @throws PluginHostError `INVALID_ARGUMENT` that names the option

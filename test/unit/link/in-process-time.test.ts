@@ -154,7 +154,7 @@ test.each([
   const { limits, connection } = recordingConnection();
   const go = deferred();
   const release = vi.fn();
-  const { route } = startHost(() => ({ kind: "detour", ticket: "t", release }), go.promise);
+  const { route } = startHost(() => ({ kind: "detour", provider: undefined, ticket: "t", release }), go.promise);
   const options = given.timeoutMs === undefined ? {} : { timeoutMs: given.timeoutMs };
   const outcome = readAll(clientOf(route, given.interceptors, connection).serverStream({}, options), []);
   await advance(30);
@@ -167,7 +167,7 @@ test.each([
 
 test("each attempt at a stream has what is left of the caller's limit", async () => {
   const { limits, connection } = recordingConnection();
-  const { route } = startHost(() => ({ kind: "detour", ticket: "t", release() {} }));
+  const { route } = startHost(() => ({ kind: "detour", provider: undefined, ticket: "t", release() {} }));
   const twice: Interceptor = (next) => async (request) => {
     await next(request);
     await new Promise((resolve) => setTimeout(resolve, 40));

@@ -1,4 +1,4 @@
-import { ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { notSentField } from "../model/not-sent.js";
 import { providerField } from "../model/provider-choice.js";
 
@@ -20,4 +20,12 @@ export function lateError(error: ConnectError, provider: string | undefined): Co
   const metadata = new Headers(error.metadata);
   metadata.set(providerField, provider);
   return new ConnectError(error.rawMessage, error.code, metadata, undefined, error.cause);
+}
+
+/** What was thrown by a call over a connection, with who was asked if it has run out of time before anybody could say so. */
+export function namedIfLate(thrown: unknown, provider: string | undefined): unknown {
+  if (provider === undefined) return thrown;
+  const error = ConnectError.from(thrown);
+  const isNameless = error.code === Code.DeadlineExceeded && !error.metadata.has(providerField);
+  return isNameless ? lateError(error, provider) : thrown;
 }
