@@ -44,7 +44,9 @@ describe("check of a program", () => {
   test.each([
     { fault: "managed only", na: "W-3.1", why: "it waits for a host to find it" },
     { fault: "needs its host", na: "W-2.3", why: "it cannot do without HOST_URL" },
+    { fault: "listens, and ends without its host", na: "W-2.3", why: "it cannot do without HOST_URL either" },
     { fault: "JSON only", na: "W-1.5", why: "it says so with 415" },
+    { fault: "fails for what it does not have", na: "W-2.1", why: "it does so for its host as well" },
     { fault: "requires a service", na: "W-2.1", why: "the check stands in for what it requires" },
   ])(
     "passes a plugin of the kind: $fault ($why)",

@@ -1,3 +1,4 @@
+import { checkForwarded } from "./check-forwarded.js";
 import { checkGarbage } from "./check-garbage.js";
 import { checkBinaryInfo, checkSameInfo } from "./check-info.js";
 import { checkHealth, checkIdentity } from "./check-managed.js";
@@ -14,6 +15,7 @@ export async function checkListening(subject: Subject, host: ObservedHost | unde
   await checkRequests(subject);
   await checkBinaryInfo(subject);
   await checkPaths(subject);
+  await checkForwarded(subject);
   await checkHealth(subject);
   const tokens = host === undefined ? [] : await checkIdentity(subject, host);
   if (host === undefined) subject.report.skip("W-4.6", "it has got its identity by its own handshake");

@@ -54,7 +54,7 @@ export async function checkHealth({ http, report }: Subject): Promise<void> {
 }
 
 /** Looks for the tokens in what the program wrote. */
-export function checkSecrecy({ report }: Subject, tokens: readonly string[], output: string): void {
+export function checkSecrecy(report: Subject["report"], tokens: readonly string[], output: string): void {
   if (tokens.length === 0) {
     report.skip("W-4.7", "it was given no token");
     return;

@@ -31,6 +31,10 @@ interface Shown {
 const joinsWithinMs = 3_000;
 /** How long it may take from one call of its to the next. */
 const goesOnWithinMs = 1_000;
+/** How long a program that listens without a host is watched before it counts as one that stays. */
+const staysForMs = 200;
+/** How long what a program wrote may take from its end until it is read. */
+const outputWithinMs = 500;
 /** How long a plugin is watched after its handshake was refused. */
 const temptedForMs = 1_000;
 
@@ -67,7 +71,8 @@ export class ProgramCheck {
     const report = this.#report;
     const { timeoutMs, graceMs } = this.#times;
     await using program = await PluginProgram.start(this.#spec, undefined);
-    if (!(await program.untilListening(timeoutMs))) {
+    const isThere = (await program.untilListening(timeoutMs)) && !(await program.untilEnded(staysForMs));
+    if (!isThere) {
       const how = program.hasEnded ? `it ${program.ending}` : `it did not open PORT within ${timeoutMs} ms`;
       report.skip("W-2.3", `${how} without HOST_URL; it has to be told where its host is`);
       return { info: undefined, isListening: false };
@@ -79,41 +84,54 @@ export class ProgramCheck {
     if (subject === undefined) return { info: undefined, isListening: true };
     const tokens = await checkListening(subject, host);
     await checkSigterm(report, program, graceMs);
-    checkSecrecy(subject, tokens, program.output);
+    checkSecrecy(report, tokens, await program.lastOutput(outputWithinMs));
     return { info: subject.info, isListening: true };
   }
 
   /** As a program that registers itself. Whether it has spoken to its host. */
   async #withHost(alone: Shown): Promise<boolean> {
-    const report = this.#report;
-    const { timeoutMs, graceMs } = this.#times;
     await using host = await ObservedHost.open();
     await addStandIns(host.platform, this.#needed);
     host.recordRegistrations();
     await using program = await PluginProgram.start(this.#spec, host.pluginUrl);
+    const tokens: string[] = [];
+    const hasJoined = await this.#joining(alone, host, program, tokens);
+    checkSecrecy(this.#report, [...tokens, ...host.tokens], await program.lastOutput(outputWithinMs));
+    return hasJoined;
+  }
+
+  /** Adds to `tokens` what it was given by others than its handshake. */
+  async #joining(alone: Shown, host: ObservedHost, program: PluginProgram, tokens: string[]): Promise<boolean> {
+    const report = this.#report;
+    const { timeoutMs, graceMs } = this.#times;
     const isListening = await program.untilListening(timeoutMs);
-    const hasJoined = await this.#untilJoined(host, program, alone.info);
+    const hasJoined = await this.#untilJoined(host, program, alone);
     if (hasJoined) checkCallsToHost(report, host);
     else skipSelfRegistration(report, "it did not speak to the host in HOST_URL: it is a managed plugin");
     if (!isListening) {
       if (!report.hasFailed()) report.fail("W-11.1", this.#silence(program, timeoutMs));
       return hasJoined;
     }
-    if (!alone.isListening) await this.#checkSockets(program);
+    if (!alone.isListening) {
+      // What registers itself may need a host. What only listens has nothing to do with HOST_URL.
+      if (!hasJoined) report.fail("W-2.3", "it needs HOST_URL to listen, and does not call the host that is there");
+      await this.#checkSockets(program);
+    }
     const http = new PluginHttp(program.url, timeoutMs, () => host.hostSecret);
     let subject: Subject | undefined = { http, report, probe: undefined, info: alone.info };
     if (!alone.isListening || (alone.info === undefined && !report.hasFailed("W-1.2"))) {
       subject = await meet(http, report, host.registrations.length > 0);
       if (subject === undefined) return hasJoined;
       // What has an identity of its own keeps it.
-      await checkListening(subject, hasJoined ? undefined : host);
+      tokens.push(...(await checkListening(subject, hasJoined ? undefined : host)));
     }
     if (hasJoined) {
       const { info } = subject;
       checkRegistrations(report, host, { info, port: program.port });
     }
     await checkShutdown(subject, program, graceMs);
-    if (!alone.isListening && !program.hasEnded) await checkSigterm(report, program, graceMs);
+    // What has no Shutdown is ended too: some programs write what they have to say only then.
+    if (!alone.isListening || !report.hasFailed("W-12.5")) await checkSigterm(report, program, graceMs);
     return hasJoined;
   }
 
@@ -131,11 +149,13 @@ export class ProgramCheck {
     this.#report.judge("W-3.8", problem, program.hasEnded ? `it ${program.ending}` : "it made no other call");
   }
 
-  async #untilJoined(host: ObservedHost, program: PluginProgram, info: Shown["info"]): Promise<boolean> {
+  async #untilJoined(host: ObservedHost, program: PluginProgram, { info, isListening }: Shown): Promise<boolean> {
     const { timeoutMs } = this.#times;
+    // Of what does not listen without a host it is expected.
+    const joinsMs = isListening ? Math.min(joinsWithinMs, timeoutMs) : timeoutMs;
     const ended = new AbortController();
     void program.untilEnded(timeoutMs).then((hasEnded) => hasEnded && ended.abort());
-    await host.until(() => host.calls.length > 0, Math.min(joinsWithinMs, timeoutMs), ended.signal);
+    await host.until(() => host.calls.length > 0, joinsMs, ended.signal);
     if (host.calls.length === 0) return false;
     // The answer to the last call may still be on its way, and a report of health follows the registrations.
     const isDone = (): boolean =>
@@ -151,7 +171,7 @@ export class ProgramCheck {
   async #checkSockets(program: PluginProgram): Promise<void> {
     this.#report.pass("W-11.1", `it listens on ${program.port}`);
     const { tried, at } = await program.openElsewhere();
-    if (tried === 0) this.#report.skip("W-11.6", "this machine has no address beyond loopback to try it with");
+    if (tried === 0) this.#report.skip("W-11.6", "this machine has no other address to try it with");
     else this.#report.judge("W-11.6", at === undefined ? undefined : `it listens on ${at} as well`, "127.0.0.1 only");
   }
 

@@ -6,6 +6,8 @@ import { answerText, type ProbeAnswer, type ProbeRequest, plainBody } from "./pl
 import { procedures, type Subject } from "./subject.js";
 
 const json = { "content-type": "application/json" };
+/** No message. Who answers it with success has not read it: most procedures take a body that is not read for an empty message. */
+const unreadable = '{"a":';
 
 /** Tries what callers may do with a request: each of it with the procedure that has no effect. */
 export async function checkRequests(subject: Subject): Promise<void> {
@@ -29,43 +31,69 @@ export async function checkRequests(subject: Subject): Promise<void> {
     isOk(status) ? true : isRefusal(status),
   );
   await checkCompressedAnswers(subject, path);
+  await checkUnreadable(subject, path);
   await checkKeepAlive(subject, path);
-  const unreadable = await expectStatus(
-    subject,
-    "W-1.16",
-    { path, headers: json, body: '{"a":' },
-    (status) => status >= 400 && status < 500,
-  );
-  if (unreadable !== undefined && unreadable.status >= 400) {
-    report.judge("W-10.5", errorProblem(unreadable), answerText(unreadable));
-  } else report.skip("W-10.5", "it made no error that could be looked at");
 }
 
 /** Procedures that it does not have, and methods that run none. */
 export async function checkPaths(subject: Subject): Promise<void> {
   const missing = { path: "/connectplugin.v1.PluginIdentity/NoSuchMethod", headers: json, body: "{}" };
   await expectStatus(subject, "W-1.15", missing, (status) => status === 404 || status === 501);
-  // The procedure whose effect would be seen: nothing answers any more after it.
-  const get = { path: procedures.shutdown, method: "GET" };
-  await expectStatus(subject, "W-1.18", get, isRefusal);
+  const { probe: path } = subject;
+  const others: ProbeRequest[] = [
+    // The procedure whose effect would be seen: nothing answers any more after it.
+    { path: procedures.shutdown, method: "GET" },
+    { path: procedures.shutdown, method: "GET", headers: json },
+  ];
+  // Without effect, and answered for certain: what looks at the content type first is not to be taken for what looks at the method.
+  if (path !== undefined) {
+    others.unshift({ path, method: "GET", headers: json }, { path, method: "PUT", headers: json, body: "{}" });
+  }
+  for (const request of others) {
+    if (subject.report.hasFailed("W-1.18")) return;
+    await expectStatus(subject, "W-1.18", request, isRefusal, `${request.method} ${request.path} was answered `);
+  }
 }
 
 const isOk = (status: number): boolean => status === 200;
 const isRefusal = (status: number): boolean => (status >= 400 && status < 500) || status === 501;
+const isNoSuccess = (status: number): boolean => !isOk(status);
 
 async function expectStatus(
   { http: plugin, report }: Subject,
   clause: ClauseId,
   request: ProbeRequest,
   isRight: (status: number) => boolean,
+  whatWas = "",
 ): Promise<ProbeAnswer | undefined> {
   try {
     const answer = await plugin.send(request);
-    report.judge(clause, isRight(answer.status) ? undefined : answerText(answer), `status ${answer.status}`);
+    report.judge(clause, isRight(answer.status) ? undefined : whatWas + answerText(answer), `status ${answer.status}`);
     return answer;
   } catch (error) {
     report.failWith(clause, error);
     return undefined;
+  }
+}
+
+/** A message that cannot be read: as it is, and so that only who reads chunks or gzip sees it. */
+async function checkUnreadable(subject: Subject, path: string): Promise<void> {
+  const { report } = subject;
+  const isClientError = (status: number): boolean => status >= 400 && status < 500;
+  const refusal = await expectStatus(subject, "W-1.16", { path, headers: json, body: unreadable }, isClientError);
+  if (refusal !== undefined && refusal.status >= 400) {
+    report.judge("W-10.5", errorProblem(refusal), answerText(refusal));
+  } else report.skip("W-10.5", "it made no error that could be looked at");
+  // Who does not look at messages at all cannot be told from who does not read them.
+  if (report.hasFailed("W-1.16")) return;
+  if (!report.hasFailed("W-1.6")) {
+    const inChunks = { path, headers: json, body: unreadable, chunked: true };
+    await expectStatus(subject, "W-1.6", inChunks, isNoSuccess, "to chunks that are no JSON, as if they were empty: ");
+  }
+  if (!report.hasFailed("W-1.12")) {
+    const headers = { ...json, "content-encoding": "gzip" };
+    const zipped = { path, headers, body: gzipSync(unreadable) };
+    await expectStatus(subject, "W-1.12", zipped, isNoSuccess, "to gzip of what is no JSON, as if it were empty: ");
   }
 }
 
@@ -84,12 +112,20 @@ async function checkCompressedAnswers({ http: plugin, report }: Subject, path: s
   }
 }
 
-async function checkKeepAlive({ http: plugin, report }: Subject, path: string): Promise<void> {
+async function checkKeepAlive(subject: Subject, path: string): Promise<void> {
+  // A request with a body first: what a server leaves unread of it is taken for the next request.
+  const request = { path, headers: json, body: '{"aFieldOfLaterHosts":"0123456789"}' };
+  await checkReuse(subject, request);
+  // Chunks that are not read at all were told of already.
+  const { report } = subject;
+  if (!report.hasFailed("W-1.6", "W-1.14")) await checkReuse(subject, { ...request, chunked: true });
+}
+
+async function checkReuse({ http: plugin, report }: Subject, given: ProbeRequest): Promise<void> {
   const isTls = plugin.url.startsWith("https:");
   const agent = new (isTls ? https : http).Agent({ keepAlive: true, maxSockets: 1 });
+  const request = { ...given, agent };
   try {
-    // A request with a body first: what a server leaves unread of it is taken for the next request.
-    const request = { path, headers: json, body: '{"aFieldOfLaterHosts":"0123456789"}', agent };
     const first = await plugin.send(request);
     const second = await plugin.send(request);
     const isOpen = !/\bclose\b/i.test(first.headers.connection ?? "");
@@ -99,7 +135,9 @@ async function checkKeepAlive({ http: plugin, report }: Subject, path: string): 
         : isOpen && !second.reused
           ? "the connection was closed after an answer that did not say Connection: close"
           : undefined;
-    report.judge("W-1.14", problem, second.reused ? "two answers on one connection" : "Connection: close");
+    const inChunks = given.chunked === true ? "after a request in chunks: " : "";
+    const seen = second.reused ? "two answers on one connection" : "Connection: close";
+    report.judge("W-1.14", problem === undefined ? undefined : inChunks + problem, seen);
   } catch (error) {
     report.failWith("W-1.14", error);
   } finally {

@@ -29,7 +29,7 @@ export const clauses = Object.freeze({
   ),
   "W-1.6": clause(
     "reads bodies in chunks",
-    "the same answer to Transfer-Encoding: chunked as to a Content-Length",
+    "the same answer to Transfer-Encoding: chunked as to a Content-Length, for a message and for what is none",
     "read chunks: a small HTTP server may leave them to you; the router keeps the caller's framing",
   ),
   "W-1.7": clause(
@@ -44,7 +44,7 @@ export const clauses = Object.freeze({
   ),
   "W-1.12": clause(
     "reads gzip or refuses it properly",
-    "status 200, a status from 400 to 499, or 501 for a request with Content-Encoding: gzip",
+    "status 200, a status from 400 to 499, or 501 for a request with Content-Encoding: gzip; not 200 if it is no message",
     "look at Content-Encoding before you decode; if it is not identity, answer 501 with the code unimplemented",
   ),
   "W-1.13": clause(
@@ -74,8 +74,8 @@ export const clauses = Object.freeze({
   ),
   "W-1.18": clause(
     "runs procedures by POST only",
-    "a status from 400 to 499, or 501, for GET, and no effect",
-    "look at the method before the path",
+    "a status from 400 to 499, or 501, for GET and PUT with and without a content type, and no effect",
+    "answer 405 to everything but POST, whatever its content type and body are",
   ),
   "W-1.19": clause(
     "reads header names in any case, and content types with parameters",
@@ -89,7 +89,7 @@ export const clauses = Object.freeze({
   ),
   "W-2.3": clause(
     "waits for a host without HOST_URL",
-    "without HOST_URL it listens on PORT and stays",
+    "without HOST_URL it listens on PORT and stays, if it does not register itself with HOST_URL",
     "take HOST_URL as the only sign to register; without it serve PluginIdentity and wait",
   ),
   "W-2.4": clause(
@@ -119,7 +119,7 @@ export const clauses = Object.freeze({
   ),
   "W-4.7": clause(
     "does not print its token",
-    "a runtime token nowhere on standard output or standard error",
+    "the tokens of its handshake and of SetRuntimeIdentity nowhere on standard output or standard error",
     "leave the token out of logs, or print its first eight characters at most",
   ),
   "W-5.1": clause(
@@ -174,7 +174,7 @@ export const clauses = Object.freeze({
   ),
   "W-9.9": clause(
     "answers calls that come through the host",
-    "an answer of the plugin's own to a call through the router",
+    "an answer of the plugin's own to a call through the router, and no failure that comes from the headers of W-9.5",
     "accept additional headers, and listen where base_url says",
   ),
   "W-10.5": clause(

@@ -1,11 +1,15 @@
 import { EventEmitter, once } from "node:events";
 import { createServer as createHttp1Server, type IncomingMessage, type ServerResponse } from "node:http";
-import { createServer as createHttp2Server, type Http2ServerRequest, type Http2ServerResponse } from "node:http2";
+import {
+  createServer as createHttp2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type Http2Stream,
+} from "node:http2";
 import { createServer, type Server, type Socket } from "node:net";
 import { setTimeout as after } from "node:timers/promises";
-import { fromBinary, fromJsonString } from "@bufbuild/protobuf";
-import { HandshakeResponseSchema } from "../../gen/connectplugin/v1/handshake_pb.js";
 import { Platform, type PlatformOptions, type Registration } from "../../index.js";
+import { readHandshake } from "./handshake-answer.js";
 
 /** One call that the plugin made to its host. */
 export interface ObservedCall {
@@ -16,7 +20,7 @@ export interface ObservedCall {
   readonly hasIdentity: boolean;
   /** Undefined while it goes on. */
   status: number | undefined;
-  /** The beginning of an answer over HTTP/1.1. */
+  /** The beginning of the answer's body, a character for each byte. */
   answer: string;
 }
 
@@ -67,8 +71,10 @@ export class ObservedHost {
       socket.once("data", (first: Buffer) => {
         socket.pause();
         socket.unshift(first);
-        (first.toString("latin1", 0, 3) === "PRI" ? http2 : http1).emit("connection", socket);
-        socket.resume();
+        const isHttp2 = first.toString("latin1", 0, 3) === "PRI";
+        (isHttp2 ? http2 : http1).emit("connection", socket);
+        // What HTTP/2 reads, it takes from the paused socket; flowing, the socket loses the first bytes.
+        if (!isHttp2) socket.resume();
       });
     });
   }
@@ -84,8 +90,16 @@ export class ObservedHost {
 
   /** By what the plugin knows this host, as the last handshake answered it; undefined if it did not ask for that. */
   get hostSecret(): string | undefined {
-    const answers = this.calls.filter(({ procedure }) => procedure === "HandshakeService/Handshake");
-    return hostSecretIn(answers.at(-1)?.answer ?? "");
+    return readHandshake(this.#handshakes.at(-1)?.answer ?? "")?.hostSecret || undefined;
+  }
+
+  /** Every runtime token that it was given in answers to its handshakes. */
+  get tokens(): string[] {
+    return this.#handshakes.flatMap(({ answer }) => readHandshake(answer)?.runtimeToken || []);
+  }
+
+  get #handshakes(): ObservedCall[] {
+    return this.calls.filter(({ procedure }) => procedure === "HandshakeService/Handshake");
   }
 
   /** From now on registrations are the plugin's. */
@@ -159,9 +173,10 @@ export class ObservedHost {
       answer: "",
     };
     this.calls.push(call);
-    if (req.httpVersionMajor === 1) keepAnswer(res as ServerResponse, call);
-    const ended = req.httpVersionMajor === 1 ? res : (req as Http2ServerRequest).stream;
-    ended.once("close", () => {
+    // Over HTTP/2 an answer may be written to its stream as well as to the response in front of that.
+    const written = req.httpVersionMajor === 1 ? (res as ServerResponse) : (req as Http2ServerRequest).stream;
+    keepAnswer(written, call);
+    written.once("close", () => {
       const http2Status = "stream" in req ? req.stream?.sentHeaders?.[":status"] : undefined;
       call.status = http2Status === undefined ? res.statusCode : Number(http2Status);
       this.#changes.emit("change");
@@ -179,21 +194,8 @@ export const identityHeaders = (identity: {
   authorization: `Bearer ${identity.runtimeToken}`,
 });
 
-/** The host's secret in the answer to a handshake, in JSON or binary. */
-function hostSecretIn(answer: string): string | undefined {
-  const bytes = Buffer.from(answer, "latin1");
-  try {
-    const read = answer.startsWith("{")
-      ? fromJsonString(HandshakeResponseSchema, bytes.toString("utf8"), { ignoreUnknownFields: true })
-      : fromBinary(HandshakeResponseSchema, bytes);
-    return read.hostSecret || undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 /** Remembers the beginning of what is written to `res`. */
-function keepAnswer(res: ServerResponse, call: ObservedCall): void {
+function keepAnswer(res: Pick<ServerResponse | Http2Stream, "write" | "end">, call: ObservedCall): void {
   for (const name of ["write", "end"] as const) {
     const write = res[name].bind(res) as (...args: unknown[]) => unknown;
     const observed = (...args: unknown[]): unknown => {

@@ -23,7 +23,8 @@ const triesEveryMs = 20;
 export class PluginProgram {
   readonly port: number;
   readonly #child: ChildProcess;
-  readonly #closed: Promise<unknown>;
+  readonly #ended: Promise<unknown>;
+  readonly #silent: Promise<unknown>;
   #output = "";
 
   private constructor(spec: ProgramSpec, port: number, hostUrl: string | undefined) {
@@ -43,7 +44,8 @@ export class PluginProgram {
         this.#output = (this.#output + text).slice(-maxOutputChars);
       });
     }
-    this.#closed = once(this.#child, "exit").catch(() => undefined);
+    this.#ended = once(this.#child, "exit").catch(() => undefined);
+    this.#silent = once(this.#child, "close").catch(() => undefined);
   }
 
   /** Starts it. @throws CliError if there is no such program */
@@ -85,18 +87,21 @@ export class PluginProgram {
     const endsAt = performance.now() + timeoutMs;
     while (!this.hasEnded && performance.now() < endsAt) {
       if (await accepts("127.0.0.1", this.port)) return true;
-      await Promise.race([after(triesEveryMs, undefined, { ref: true }), this.#closed]);
+      await Promise.race([after(triesEveryMs, undefined, { ref: true }), this.#ended]);
     }
     return false;
   }
 
   /** Resolves with whether it has ended within this time. */
   async untilEnded(timeoutMs: number): Promise<boolean> {
-    const late = new AbortController();
-    const limit = after(timeoutMs, undefined, { signal: late.signal }).catch(() => undefined);
-    await Promise.race([this.#closed, limit]);
-    late.abort();
+    await within(timeoutMs, this.#ended);
     return this.hasEnded;
+  }
+
+  /** What it has written, with what was on the way when it ended. Whoever else holds its output is not waited for longer than this. */
+  async lastOutput(timeoutMs: number): Promise<string> {
+    if (this.hasEnded) await within(timeoutMs, this.#silent);
+    return this.#output;
   }
 
   terminate(): void {
@@ -113,12 +118,15 @@ export class PluginProgram {
     return true;
   }
 
-  /** An address of this machine beyond loopback on which its port is open; undefined if there is none. */
+  /** An address of this machine, beside 127.0.0.1, on which its port is open; undefined if there is none. */
   async openElsewhere(): Promise<{ readonly tried: number; readonly at: string | undefined }> {
     const others = Object.values(networkInterfaces())
       .flatMap((list) => list ?? [])
-      .filter(({ internal, family }) => !internal && family === "IPv4");
-    for (const { address } of others) {
+      .filter(({ internal, family }) => !internal && family === "IPv4")
+      .map(({ address }) => address);
+    // Linux answers at all of 127.0.0.0/8, for those that listen on every address.
+    if (process.platform === "linux") others.push("127.0.0.2");
+    for (const address of others) {
       if (await accepts(address, this.port)) return { tried: others.length, at: address };
     }
     return { tried: others.length, at: undefined };
@@ -126,7 +134,7 @@ export class PluginProgram {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#signalGroup("SIGKILL");
-    if (!this.hasEnded) await this.#closed;
+    if (!this.hasEnded) await this.#ended;
   }
 
   #signalGroup(signal: "SIGKILL" | 0): boolean {
@@ -136,6 +144,13 @@ export class PluginProgram {
       return false;
     }
   }
+}
+
+async function within(timeoutMs: number, event: Promise<unknown>): Promise<void> {
+  const late = new AbortController();
+  const limit = after(timeoutMs, undefined, { signal: late.signal }).catch(() => undefined);
+  await Promise.race([event, limit]);
+  late.abort();
 }
 
 async function freePort(): Promise<number> {

@@ -2,6 +2,7 @@
 // argument names. With HOST_URL it registers itself.
 import { spawn } from "node:child_process";
 import http from "node:http";
+import http2 from "node:http2";
 import { gunzipSync } from "node:zlib";
 
 const [fault = "none"] = process.argv.slice(2);
@@ -41,6 +42,7 @@ const infoInBinary = () => {
 const stop = () => {
   if (stopped) return;
   stopped = true;
+  if (has("HTTP/2 only")) process.exit();
   server.close();
   server.closeIdleConnections();
 };
@@ -84,12 +86,25 @@ const known = [
 ];
 
 function answer(req, res, raw) {
+  const isForwarded = req.headers["x-plugin-caller-id"] !== undefined;
+  if (has("fails at its service's path") && isForwarded && req.url.startsWith(servicePath))
+    return refuse(res, 500, "internal", "who are you?");
+  if (has("fails for what it does not have") && req.url.startsWith(servicePath) && !req.url.endsWith("/Greet")) {
+    return refuse(res, 500, "unknown", "no such thing");
+  }
   const method = procedures[req.url];
   if (method === undefined) {
     if (has("answers every path")) return send(res, 200, "application/json", "{}");
     return refuse(res, 404, "unimplemented", `${req.url} is not served here`);
   }
-  if (req.method !== "POST" && !has("runs procedures by GET")) return refuse(res, 405, "unimplemented", "use POST");
+  const isTyped = req.headers["content-type"] !== undefined;
+  const isRun =
+    req.method === "POST" ||
+    has("runs procedures by GET") ||
+    (has("runs procedures by a typed GET") && isTyped && req.method === "GET") ||
+    (has("runs procedures by PUT") && req.method === "PUT");
+  if (!isRun) return refuse(res, 405, "unimplemented", "use POST");
+  if (has("fails for every caller") && isForwarded) return refuse(res, 500, "internal", "who are you?");
   const given = has("content types with case") ? req.rawHeaders[req.rawHeaders.indexOf("content-type") + 1] : undefined;
   const type = (given ?? req.headers["content-type"] ?? "").split(";")[0].trim();
   if (has("content types with case") && !req.rawHeaders.includes("content-type")) {
@@ -102,7 +117,7 @@ function answer(req, res, raw) {
   let body = raw;
   if (req.headers["content-encoding"] === "gzip") {
     if (has("gzip taken for text")) return refuse(res, 500, "internal", "what is that");
-    body = gunzipSync(raw);
+    body = has("gzip taken for an empty message") ? Buffer.alloc(0) : gunzipSync(raw);
   }
   if (isBinary) {
     if (raw.length === 0 && has("no empty messages")) return refuse(res, 400, "invalid_argument", "an empty body");
@@ -124,13 +139,17 @@ function answer(req, res, raw) {
   send(res, 200, has("text/plain") ? "text/plain" : "application/json", JSON.stringify(method(message)), headers);
 }
 
-const server = http.createServer({ keepAliveTimeout: 5_000 }, (req, res) => {
-  if (has("chunks are not read") && req.headers["transfer-encoding"] !== undefined) {
-    return refuse(res, 411, "invalid_argument", "send a length");
-  }
+const { createServer } = has("HTTP/2 only") ? http2 : http;
+const server = createServer({ keepAliveTimeout: 5_000 }, (req, res) => {
+  const isInChunks = req.headers["transfer-encoding"] !== undefined;
+  if (has("chunks are not read") && isInChunks) return refuse(res, 411, "invalid_argument", "send a length");
+  const isUnread = has("chunks taken for an empty message") && isInChunks;
   const chunks = [];
   req.on("error", () => {}).on("data", (chunk) => chunks.push(chunk));
-  req.on("end", () => answer(req, res, Buffer.concat(chunks)));
+  req.on("end", () => answer(req, res, isUnread ? Buffer.alloc(0) : Buffer.concat(chunks)));
+  if (has("takes the end of chunks for a request") && isInChunks) {
+    res.on("finish", () => req.socket.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"));
+  }
   if (has("closes connections without a word")) res.on("finish", () => req.socket.destroy());
   if (has("closes connections without a word")) res.shouldKeepAlive = true;
 });
@@ -150,8 +169,24 @@ async function call(path, message, headers = {}) {
   return answer.json();
 }
 
+async function callOverHttp2(path, message) {
+  const { origin, pathname } = new URL(HOST_URL);
+  const session = http2.connect(origin);
+  const headers = {
+    ":method": "POST",
+    ":path": `${pathname}/connectplugin.v1.${path}`,
+    "content-type": "application/json",
+  };
+  const stream = session.request(headers).end(JSON.stringify(message));
+  const chunks = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  session.close();
+  return JSON.parse(Buffer.concat(chunks).toString());
+}
+
 async function register() {
-  const hello = await call("HandshakeService/Handshake", {
+  const greet = has("prints its token of HTTP/2") ? callOverHttp2 : call;
+  const hello = await greet("HandshakeService/Handshake", {
     coreProtocolVersion: 1,
     appProtocolVersion: 1,
     magicCookieKey: "CONNECT_PLUGIN",
@@ -159,6 +194,8 @@ async function register() {
     selfId: "greeter",
     selfVersion: "1.0.0",
   });
+  if (greet === callOverHttp2) console.log(hello.runtimeToken);
+  if (has("prints its first token at its end")) process.on("exit", () => console.log(hello.runtimeToken));
   const proof = { "x-plugin-runtime-id": hello.runtimeId ?? "", authorization: `Bearer ${hello.runtimeToken}` };
   const headers = has("no credentials") ? {} : proof;
   const port = has("base_url of another port") ? Number(PORT) - 1 : PORT;
@@ -176,12 +213,14 @@ process.on("SIGTERM", () => {
   if (!has("ignores SIGTERM")) stop();
 });
 if (has("leaves a child")) spawn("sleep", ["60"], { stdio: "ignore" }).unref();
-if (has("needs its host") && !HOST_URL) process.exit(1);
+const isManagedOnly = has("managed only") || has("managed, and needs HOST_URL");
+if ((has("needs its host") || has("managed, and needs HOST_URL")) && !HOST_URL) process.exit(1);
 const at = has("listens everywhere") ? "0.0.0.0" : HOSTNAME;
 if (has("does not listen")) setInterval(() => {}, 1_000);
 else {
   server.listen(has("listens elsewhere") ? 0 : Number(PORT), at, () => {
-    if (HOST_URL && !has("managed only")) {
+    if (has("listens, and ends without its host") && !HOST_URL) setTimeout(() => process.exit(1), 50);
+    if (HOST_URL && !isManagedOnly) {
       register().catch((error) => {
         console.error(error.message);
         process.exit(1);
