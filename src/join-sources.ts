@@ -3,6 +3,7 @@ import type { HostRemotes } from "./host-remotes.js";
 import type { HostServer } from "./host-server.js";
 import type { IdentityStore } from "./identity/identity-store.js";
 import { createInProcessHost } from "./in-process-host.js";
+import { InheritedFiles } from "./launch/inherited-files.js";
 import type { LaunchNonces } from "./launch/launch-nonces.js";
 import type { LaunchState } from "./launch/launch-state.js";
 import { ProcessPorts } from "./launch/process-ports.js";
@@ -41,6 +42,7 @@ export function joinSources({ options, server, links, remotes, ...joints }: Sour
       clock,
       nonces: joints.nonces,
       ports: new ProcessPorts(),
+      inherited: new InheritedFiles(),
       hostUrlFor: (address) => server.urlFor(address),
       environment: process.env,
       hostCa: () => server.ca,

@@ -2,6 +2,7 @@ import { invalid, PluginHostError } from "../errors.js";
 import type { Clock } from "../internal/clock.js";
 import type { PluginAddress } from "../model/address.js";
 import type { LaunchContext, LaunchEnd, LaunchedPlugin, PluginLauncher } from "../model/launch.js";
+import { InheritedFiles } from "./inherited-files.js";
 import type { LaunchNonces, LaunchPass } from "./launch-nonces.js";
 import type { LaunchState } from "./launch-state.js";
 import { resolveCommand } from "./process-command.js";
@@ -29,6 +30,8 @@ export interface ProcessLauncherOptions {
   readonly hostCa?: () => string | undefined;
   /** What the host can do beyond the first protocol, now. @default programs are not told */
   readonly hostFeatures?: () => readonly string[];
+  /** Open files of the host's that programs must not get. @default each launcher looks for itself */
+  readonly inherited?: Pick<InheritedFiles, "numbers">;
   /** Where launches are written down. @default nowhere: nothing is known of the programs of an earlier host */
   readonly state?: Pick<LaunchState, "open" | "started" | "ended" | "takeUp"> | undefined;
 }
@@ -69,6 +72,7 @@ export function processLauncher(given: ProcessSource, options: ProcessLauncherOp
   }
   const source = resolveProcessSource(given);
   const { clock, nonces, ports, hostUrlFor, environment: host, state } = options;
+  const { inherited = new InheritedFiles() } = options;
 
   const follow = (program: RunningProgram, pass: LaunchPass, port: number, context: LaunchContext): Attempt => {
     const release = (): void => {
@@ -104,7 +108,8 @@ export function processLauncher(given: ProcessSource, options: ProcessLauncherOp
         host,
       });
       const { args, cwd, onHostExit } = source;
-      const spec = { file, args, cwd, environment, onHostExit, secret: hasPrefix ? pass.nonce : "" };
+      const secret = hasPrefix ? pass.nonce : "";
+      const spec = { file, args, cwd, environment, onHostExit, secret, inherited: await inherited.numbers() };
       const program = await ProcessProgram.start(spec, clock, (line) => context.onOutput(line));
       try {
         state?.started({ pass, pid: program.pid, port, source, hostUrl, hasNonce: hasPrefix });

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import type { Duplex, Readable } from "node:stream";
 import { PluginHostError } from "../errors.js";
 import type { Clock } from "../internal/clock.js";
@@ -28,6 +29,8 @@ export interface ProgramSpec {
   readonly onHostExit: "stop" | "keep";
   /** Must not appear in the output that is passed on; empty for nothing. */
   readonly secret: string;
+  /** Numbers of open files that the program would get without being meant to. @default none */
+  readonly inherited?: readonly number[];
 }
 
 /** How a program ended. Both are undefined for a program that an earlier host started. */
@@ -86,16 +89,18 @@ export class ProcessProgram {
 
   /** @throws PluginHostError `COMMAND_NOT_EXECUTABLE` if the system cannot start a process */
   static async start(spec: ProgramSpec, clock: Clock, onLine: (line: OutputLine) => void): Promise<ProcessProgram> {
-    const { file, args, cwd, environment, onHostExit, secret } = spec;
+    const { file, args, cwd, environment, onHostExit, secret, inherited = [] } = spec;
     // What is kept must not break when the host's end of its output is gone.
     const output = onHostExit === "keep" ? "ignore" : "pipe";
-    const child = spawn("/bin/sh", ["-c", guardScript(onHostExit, environment), "plugin-guard", file, ...args], {
-      cwd,
-      env: environment,
-      // A session and a group of its own: what reaches the host's group from a terminal does not reach the plugin.
-      detached: true,
-      stdio: ["ignore", output, output, "pipe"],
-    });
+    const child = withNothing(inherited.length > 0, (nothing) =>
+      spawn("/bin/sh", ["-c", guardScript(onHostExit, environment), "plugin-guard", file, ...args], {
+        cwd,
+        env: environment,
+        // A session and a group of its own: what reaches the host's group from a terminal does not reach the plugin.
+        detached: true,
+        stdio: ["ignore", output, output, "pipe", ...instead(inherited, nothing)],
+      }),
+    );
     if (child.pid !== undefined) {
       return new ProcessProgram(child, child.pid, clock, new ProcessOutput(onLine, secret));
     }
@@ -199,6 +204,29 @@ export class ProcessProgram {
       await this.#within(new Promise(() => {}), Math.min(delayMs, leftMs()));
     }
   }
+}
+
+/** Opens what stands for no file, if it is needed, as long as `start` runs. */
+function withNothing<T>(isNeeded: boolean, start: (nothing: number | undefined) => T): T {
+  const nothing = isNeeded ? openSync("/dev/null", "r") : undefined;
+  try {
+    return start(nothing);
+  } finally {
+    if (nothing !== undefined) closeSync(nothing);
+  }
+}
+
+/**
+ * What a program gets after the guard's number: `nothing` in the place of files that it must not get, since a shell can
+ * close those with one digit only.
+ */
+function instead(numbers: readonly number[], nothing: number | undefined): ("ignore" | number)[] {
+  const stdio: ("ignore" | number)[] = [];
+  const last = Math.max(guardDescriptor, ...numbers);
+  for (let number = guardDescriptor + 1; number <= last; number += 1) {
+    stdio.push(numbers.includes(number) && nothing !== undefined ? nothing : "ignore");
+  }
+  return stdio;
 }
 
 /** An exit in words: `exited with code 3`, `was ended by SIGSEGV`. */

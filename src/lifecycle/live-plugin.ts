@@ -173,6 +173,7 @@ export class LivePlugin {
       phase: this.phase,
       health: this.health.current,
       startedAt: this.#startedAt,
+      isGivenUp: this.supervision.kind === "quarantined" || this.supervision.kind === "ended",
     });
   }
 }

@@ -1,5 +1,6 @@
 import { PluginHostError } from "../errors.js";
 import { addressKey, type PluginAddress } from "../model/address.js";
+import type { RuntimeId } from "../model/catalog.js";
 import type { PluginDeclaration, ServiceDeclaration } from "../model/declarations.js";
 import type { Health } from "../model/health.js";
 import type { LaunchedPlugin } from "../model/launch.js";
@@ -14,18 +15,21 @@ import type { PluginRemote } from "./plugin-remote.js";
 import { findSame } from "./plugin-services.js";
 import { ProgramStart } from "./program-start.js";
 import type { OpenStart } from "./self-registration.js";
-import type { StartContext, StartSpec } from "./start-spec.js";
+import { type StartContext, type StartSpec, startSpecOf } from "./start-spec.js";
 import { untilHealthy } from "./until-healthy.js";
 
 /**
  * The way of one plugin from its source to a staged plugin that is healthy. Adding and replacing run the same parts
  * under their own step names; every part leaves its way back with the operation.
+ *
+ * What the plugin writes and that it ends is heard here, so a start may live as long as its plugin. It must not hold the
+ * plugin that it replaces: each would keep the one before it in memory.
  */
 export class PluginStart {
   readonly #context: StartContext;
   readonly #operation: Operation;
   readonly #spec: StartSpec;
-  readonly #replaces: LivePlugin | undefined;
+  readonly #replaces: RuntimeId | undefined;
   readonly #open: OpenStart;
   readonly #close: () => void;
   /** Aborted with the reason when the launched plugin has ended. */
@@ -37,10 +41,11 @@ export class PluginStart {
   #hasIdentityService = false;
   readonly #held: ServiceDeclaration[] = [];
 
-  constructor(context: StartContext, operation: Operation, spec: StartSpec, replaces?: LivePlugin) {
+  /** @param replaces the plugin whose place the new one takes */
+  constructor(context: StartContext, operation: Operation, spec: StartSpec, replaces?: RuntimeId) {
     this.#context = context;
     this.#operation = operation;
-    this.#spec = spec;
+    this.#spec = startSpecOf(spec);
     this.#replaces = replaces;
     const { address } = spec.launcher;
     this.#open = {
@@ -135,7 +140,7 @@ export class PluginStart {
     const { declaration } = this;
     if (declaration === undefined) return;
     // What it replaces goes, so that one is no help to it, and its place in the graph is the new one's.
-    const own = this.#replaces?.runtimeId ?? this.#open.plugin?.runtimeId;
+    const own = this.#replaces ?? this.#open.plugin?.runtimeId;
     checkDependencies(this.#context.ports.dependencies, declaration, own);
   }
 

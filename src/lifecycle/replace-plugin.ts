@@ -28,7 +28,7 @@ export async function replacePlugin(
 ): Promise<LivePlugin> {
   const { directory } = context;
   const { before, limits } = spec;
-  const start = new PluginStart(context, operation, spec, before);
+  const start = new PluginStart(context, operation, spec, before.runtimeId);
   operation.runtimeId = before.runtimeId;
   const reason = `replaced by a new ${before.selfId}`;
   let ending: LivePlugin | undefined;

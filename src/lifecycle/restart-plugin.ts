@@ -29,7 +29,7 @@ export async function restartPlugin(
 ): Promise<LivePlugin> {
   const { before, limits, isNameOpen, onCommit } = spec;
   const { directory, ports } = context;
-  const start = new PluginStart(context, operation, spec, before);
+  const start = new PluginStart(context, operation, spec, before.runtimeId);
   operation.runtimeId = before.runtimeId;
   await runStart(start, operation, async () => {
     await operation.step("validate", instantMs, () => {

@@ -18,6 +18,14 @@ export interface StartSpec {
   readonly supervision?: SupervisionSpec;
 }
 
+/** Only what says how to start, for who keeps it as long as the plugin: an operation knows more, the plugin that goes for one. */
+export const startSpecOf = ({ launcher, declares, limits, supervision }: StartSpec): StartSpec => ({
+  launcher,
+  declares,
+  limits,
+  ...(supervision && { supervision }),
+});
+
 /** The parts of the host that starting a plugin works on. */
 export interface StartContext {
   readonly ports: LifecyclePorts;

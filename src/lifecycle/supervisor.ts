@@ -1,7 +1,7 @@
 import type { RuntimeId } from "../model/catalog.js";
 import { isDown } from "../model/supervision.js";
 import type { LivePlugin } from "./live-plugin.js";
-import type { StartSpec } from "./start-spec.js";
+import { type StartSpec, startSpecOf } from "./start-spec.js";
 import { type Hold, SupervisedPlugin } from "./supervised-plugin.js";
 import type { SupervisionParts } from "./supervision-parts.js";
 import type { SupervisionSpec } from "./supervision-spec.js";
@@ -81,10 +81,7 @@ export class Supervisor {
   }
 
   #supervise(plugin: LivePlugin, spec: StartSpec, isNameOpen: boolean): SupervisedPlugin {
-    const { launcher, declares, limits, supervision } = spec;
-    // Nothing else of an operation is to live as long as the plugin.
-    const own = { launcher, declares, limits, ...(supervision && { supervision }) };
-    const supervised = new SupervisedPlugin(plugin, own, this.#parts, {
+    const supervised = new SupervisedPlugin(plugin, startSpecOf(spec), this.#parts, {
       isNameOpen,
       onClose: (runtimeId) => void this.#plugins.delete(runtimeId),
       onBecome: (before, after) => {

@@ -30,6 +30,8 @@ export interface PluginRecord {
   readonly health: Health;
   /** Milliseconds since 1970. */
   readonly startedAt: number;
+  /** It has ended, and is not started again by itself. @default false */
+  readonly isGivenUp?: boolean;
 }
 
 /** One service of one plugin. Immutable. */

@@ -3,7 +3,8 @@ import type { Provider, TypeOffers } from "./provider.js";
 import { providerStatus } from "./provider-state.js";
 import type { VersionRange } from "./version-range.js";
 
-const maxListed = 5;
+/** How many providers a reason names. */
+export const maxListed = 5;
 
 function listed(texts: readonly string[], total: number): string {
   const more = total > texts.length ? ` and ${total - texts.length} more` : "";

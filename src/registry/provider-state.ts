@@ -13,9 +13,13 @@ export interface ProviderStatus {
   readonly reason: string;
 }
 
+/** Whether `plugin` does not run any more; its reason says how it ended, and what becomes of it. */
+export const hasEnded = ({ phase, health }: PluginRecord): boolean =>
+  phase.kind === "serving" && health.cause === "exit";
+
 /** Whether `plugin` runs and has nothing but a link, and that is broken. */
-const isCutOff = ({ address, health }: PluginRecord): boolean =>
-  address.kind === "link" && !address.isOpen && health.cause !== "exit";
+const isCutOff = (plugin: PluginRecord): boolean =>
+  plugin.address.kind === "link" && !plugin.address.isOpen && !hasEnded(plugin);
 
 /** The state of everything that `plugin` provides. */
 export function providerState(plugin: PluginRecord): ProviderState {

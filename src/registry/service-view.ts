@@ -5,9 +5,10 @@ import {
   explainNoCompatibleVersion,
   explainNoHealthyProvider,
   explainNoProvider,
+  maxListed,
 } from "./explain.js";
 import type { Provider, TypeOffers } from "./provider.js";
-import { type ProviderStatus, providerState, providerStatus } from "./provider-state.js";
+import { hasEnded, type ProviderStatus, providerState, providerStatus } from "./provider-state.js";
 import type { VersionRange } from "./version-range.js";
 import { sameMetadata } from "./visible-change.js";
 
@@ -29,6 +30,8 @@ export interface ServiceView {
   readonly revision: Revision;
   /** Why the type is not available, for people; empty if it is. */
   readonly reason: string;
+  /** Who has ended, and for good or not, while nobody can take calls; empty if somebody can. */
+  readonly ended: string;
 }
 
 /** Takes the view of `type` for those who ask for `range`. */
@@ -39,13 +42,17 @@ export function takeView(catalog: Catalog, type: string, range: VersionRange, wi
   const provider = firstProvider(offers, range);
   const state = provider === undefined ? "unavailable" : stateOf(provider);
   const reason = provider === undefined ? explain(type, range, offers) : stateReason(provider);
-  return Object.freeze({ type, state, provider, providers, revision, reason });
+  const ended = provider === undefined ? endedOf(fitting(offers, range)) : "";
+  return Object.freeze({ type, state, provider, providers, revision, reason, ended });
 }
 
-/** Whether a watcher who has seen `a` must be told of `b`: the state differs, or a provider if it sees them. */
+/**
+ * Whether a watcher who has seen `a` must be told of `b`: the state differs, or a provider if it sees them. Who waits for
+ * a type is also told that a provider has ended, and that it is given up: it was told another reason when calls began to fail.
+ */
 export function viewsDiffer(a: ServiceView, b: ServiceView): boolean {
   if (a === b) return false;
-  if (a.state !== b.state || a.providers?.length !== b.providers?.length) return true;
+  if (a.state !== b.state || a.ended !== b.ended || a.providers?.length !== b.providers?.length) return true;
   return b.providers?.some((status, i) => statusDiffers(a.providers?.[i], status)) ?? false;
 }
 
@@ -67,6 +74,16 @@ function* fitting(offers: TypeOffers | undefined, range: VersionRange): Generato
 const fittingProviders = (offers: TypeOffers | undefined, range: VersionRange): Provider[] => [
   ...fitting(offers, range),
 ];
+
+function endedOf(providers: Iterable<Provider>): string {
+  const ended: string[] = [];
+  for (const { plugin } of providers) {
+    // More are not named in the reason.
+    if (ended.length === maxListed) break;
+    if (hasEnded(plugin)) ended.push(plugin.isGivenUp ? `${plugin.runtimeId} for good` : plugin.runtimeId);
+  }
+  return ended.join("; ");
+}
 
 function firstProvider(offers: TypeOffers | undefined, range: VersionRange): Provider | undefined {
   let degraded: Provider | undefined;

@@ -9,7 +9,7 @@ import { builtExamples } from "../support/built-examples.js";
 // Compiles the probes.
 beforeAll(() => void builtExamples());
 
-describe.each(ways.filter(([, , starts]) => starts === "slowly"))("%s", (_name, underTest) => {
+describe.each(ways.filter(([, , starts]) => starts !== "quickly"))("%s", (_name, underTest) => {
   for (const { title, skip, run } of launcherContract(underTest)) test.skipIf(skip !== undefined)(title, run);
 });
 
@@ -24,7 +24,7 @@ test.each([
   await platform.addPlugin({
     module: fakePlugin({ id: "conductor", provides: { conductor: stub(Conductor, { reach: {} }) } }),
   });
-  const source = await underTest?.source(probeOf("steady"));
+  const source = await underTest?.source(probeOf("steady"), { url: platform.url as string });
   const { endpointUrl } = await platform.addPlugin(source as PluginSpec);
   await platform.stop();
   if (address === undefined) expect(endpointUrl).toBeUndefined();

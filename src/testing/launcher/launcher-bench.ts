@@ -35,11 +35,11 @@ export class LauncherBench implements AsyncDisposable {
 
   async add(name: ProbeName, spec: Spec = {}): Promise<PluginView> {
     // Whether the host starts it again is for those cases that say so.
-    return this.host.add({ restart: false, ...(await this.#underTest.source(probeOf(name))), ...spec } as PluginSpec);
+    return this.host.add({ restart: false, ...(await this.#source(name)), ...spec } as PluginSpec);
   }
 
   async replace(runtimeId: string, name: ProbeName): Promise<PluginView> {
-    const source = await this.#underTest.source(probeOf(name));
+    const source = await this.#source(name);
     return this.host.platform.replacePlugin(runtimeId, { restart: false, ...source });
   }
 
@@ -99,6 +99,10 @@ export class LauncherBench implements AsyncDisposable {
   /** Nothing runs that the launcher has started. */
   async nothingRuns(): Promise<void> {
     deepEqual((await this.#underTest.leftovers?.()) ?? [], [], "what the launcher has left behind");
+  }
+
+  async #source(name: ProbeName): Promise<PluginSpec> {
+    return this.#underTest.source(probeOf(name), { url: this.host.url as string });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -7,8 +7,11 @@ import type { LauncherProbe } from "./probes.js";
 
 /** A way to run plugins, as the contract tests it. */
 export interface LauncherUnderTest {
-  /** What `addPlugin` gets for this probe. Called once for each start. */
-  source(probe: LauncherProbe): PluginSpec | Promise<PluginSpec>;
+  /**
+   * What `addPlugin` gets for this probe. Called once for each start. `host.url` is where the host listens, for programs
+   * that register themselves before they are added.
+   */
+  source(probe: LauncherProbe, host: { readonly url: string }): PluginSpec | Promise<PluginSpec>;
   /**
    * Ends the newest running plugin as a mistake in its code would, with this reason.
    * @default the probe throws an error that nobody catches: right for what runs in a thread or a process of its own

@@ -3,7 +3,7 @@ import { type LauncherCaseName, launcherContract } from "../../../src/testing/in
 import { builtExamples } from "../../support/built-examples.js";
 import { ways } from "./ways.js";
 
-// Starts of threads and processes cost most of a second: all cases for these are in test/long/launchers.test.ts.
+// Starts of threads and processes cost most of a second, and those by others more: all cases for these are in test/long/launchers.test.ts.
 const everywhere: ReadonlySet<LauncherCaseName> = new Set([
   "nobody sees the plugin before it is healthy, and then all of it",
   "it answers unary calls and all kinds of streams",
@@ -15,7 +15,7 @@ const everywhere: ReadonlySet<LauncherCaseName> = new Set([
 // Compiles the probes.
 beforeAll(() => void builtExamples(), 60_000);
 
-describe.each(ways)("%s", (_name, underTest, starts) => {
+describe.each(ways.filter(([, , starts]) => starts !== "by others"))("%s", (_name, underTest, starts) => {
   for (const { name, title, skip, run } of launcherContract(underTest)) {
     if (starts === "quickly" || everywhere.has(name)) test.skipIf(skip !== undefined)(title, run);
   }

@@ -1,8 +1,12 @@
+import { spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { join, relative } from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { Worker } from "node:worker_threads";
+import { onTestFinished } from "vitest";
 import type { PluginSpec } from "../../../src/index.js";
 import { type ServedPlugin, servePlugin } from "../../../src/plugin/index.js";
 import type { LauncherProbe, LauncherUnderTest } from "../../../src/testing/index.js";
@@ -88,10 +92,15 @@ function byCustomLauncher(): LauncherUnderTest {
   };
 }
 
+// Why some cases are not for what the host did not start.
+const theHostDoesNotSee = "nobody tells the host that a program which it did not start has ended";
+const notItsOutput = "the host did not start it, so that it does not have its output";
+const notItsEnd = "the host does not wait for the end of what it did not start";
+const letGo = "a host that stops lets go what it did not start";
+
 /** Served on a port of its own, and added by its address. */
 function asEndpoint(): LauncherUnderTest {
   const served: ServedPlugin[] = [];
-  const theHostDoesNotSee = "nobody tells the host that a program which it did not start has ended";
   const setupComesFirst = "an endpoint is known when its setup is done, so that this one has none";
   return {
     async source({ plugin }) {
@@ -100,8 +109,7 @@ function asEndpoint(): LauncherUnderTest {
       return { endpoint: running.url };
     },
     skip: {
-      "what it writes is told line by line, under its name":
-        "the host did not start it, so that it does not have its output",
+      "what it writes is told line by line, under its name": notItsOutput,
       "a setup that fails is told with its reason, and leaves nothing": setupComesFirst,
       "a start that takes too long is given up, and leaves nothing": setupComesFirst,
       "a start that is called off leaves nothing": setupComesFirst,
@@ -111,20 +119,56 @@ function asEndpoint(): LauncherUnderTest {
       "one that crashes while it serves is told with its reason, gets no calls, and leaves nothing": theHostDoesNotSee,
       "one that crashes is started again, as another incarnation": theHostDoesNotSee,
       "one that crashes while it is being removed does not keep the removal waiting": theHostDoesNotSee,
-      "its removal waits for calls in flight, then runs its shutdown hook, and leaves nothing":
-        "the host does not wait for the end of what it did not start",
-      "a host that stops runs its shutdown hook, and nothing is left running":
-        "a host that stops lets go what it did not start",
+      "its removal waits for calls in flight, then runs its shutdown hook, and leaves nothing": notItsEnd,
+      "a host that stops runs its shutdown hook, and nothing is left running": letGo,
     },
   };
 }
 
-/** Every way in which a plugin can run that the host is told of. A program that registers itself tells the host. */
-export const ways: readonly (readonly [name: string, underTest: LauncherUnderTest, starts: "quickly" | "slowly"])[] = [
+/**
+ * Started by somebody else, with the host's address: it registers itself while the host adds it by its own, which makes one
+ * plugin of the two. Not yet there when the host is told of it, unlike an endpoint.
+ */
+function byItself(): LauncherUnderTest {
+  return {
+    async source({ module }, host) {
+      const sdk = pathToFileURL(join(builtExamples(), "src", "plugin", "index.js")).href;
+      const program = fileURLToPath(new URL("./self-registering-program.mjs", import.meta.url));
+      const child = spawn(process.execPath, [program, sdk, pathToFileURL(compiled(module)).href], {
+        env: { HOST_URL: host.url },
+        stdio: ["pipe", "pipe", "ignore"],
+      });
+      onTestFinished(() => void child.kill("SIGKILL"));
+      const [endpoint] = await once(createInterface({ input: child.stdout }), "line");
+      return { endpoint };
+    },
+    skip: {
+      "what it writes is told line by line, under its name": notItsOutput,
+      "a setup that fails is told with its reason, and leaves nothing":
+        "why it failed is in its output, which is not the host's",
+      "one that crashes in its setup is told with its reason, and leaves nothing": theHostDoesNotSee,
+      "one that crashes while it is being added is told with its reason, and leaves nothing": theHostDoesNotSee,
+      "one that crashes while it serves is told with its reason, gets no calls, and leaves nothing": theHostDoesNotSee,
+      "one that crashes is started again, as another incarnation": "whoever started it starts it again",
+      "its removal waits for calls in flight, then runs its shutdown hook, and leaves nothing": notItsEnd,
+      "a host that stops runs its shutdown hook, and nothing is left running": letGo,
+    },
+  };
+}
+
+/**
+ * How long a case takes. Some of the cases of what starts `slowly` run with the quick ones; a start `by others` is waited
+ * for longest when it is called off, since the host cannot end it.
+ */
+export type Starts = "quickly" | "slowly" | "by others";
+
+/** Every way in which a plugin can run. */
+export const ways: readonly (readonly [name: string, underTest: LauncherUnderTest, starts: Starts])[] = [
   ["a module in the host's thread", asModule(), "quickly"],
   ["an endpoint", asEndpoint(), "quickly"],
   ["a module in a worker thread", asWorker(), "slowly"],
   ["a child process without a port", asProcess(), "slowly"],
   ["a child process that listens", asListeningProcess(), "slowly"],
   ["a custom launcher", byCustomLauncher(), "slowly"],
+  ["a program that registers itself", byItself(), "by others"],
 ];

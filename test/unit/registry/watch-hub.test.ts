@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Change } from "../../../src/model/catalog.js";
+import type { Change, PluginRecord } from "../../../src/model/catalog.js";
 import type { HealthState } from "../../../src/model/health.js";
 import type { Catalog } from "../../../src/registry/catalog.js";
 import type { ServiceView } from "../../../src/registry/service-view.js";
@@ -71,6 +71,37 @@ test("who asks for providers sees each endpoint, state and reason change", async
     ["healthy/", "degraded/"],
     ["healthy/", "degradedslow/"],
     ["healthy/v2/", "degradedslow/"],
+  ]);
+  await stop();
+});
+
+test("who waits for a type that nobody can take calls of hears that a provider has ended, and that it is given up", async () => {
+  const catalog = catalogWith([{ record: pluginRecord("a") }, { record: pluginRecord("b", "unready") }]);
+  const { views, stop } = reader(new WatchHub(catalog));
+  const put = async (plugin: PluginRecord): Promise<void> => {
+    catalog.apply([{ kind: "plugin-put", plugin }]);
+    await settled();
+  };
+  const ended = (reason: string, isGivenUp = false): PluginRecord => {
+    const record = pluginRecord("a", "unhealthy", reason);
+    return { ...record, health: { ...record.health, cause: "exit" }, isGivenUp };
+  };
+  await settled();
+  await put({ ...pluginRecord("a"), address: { kind: "link", isOpen: false } });
+  await put(ended("killed; it is started again"));
+  // Each attempt changes nothing for who waits; nor does what one says of itself that runs.
+  await put(ended("killed; it is being started again"));
+  await put(pluginRecord("b", "unready", "still loading"));
+  await put(ended("killed; it is not started again", true));
+  catalog.apply([{ kind: "plugin-removed", runtimeId: "a" }]);
+  await settled();
+  const cannot = 'no provider of "logger" can take calls now:';
+  expect(views.map(({ state, reason }) => `${state} ${reason}`)).toEqual([
+    "available ",
+    `unavailable ${cannot} a unhealthy: its link is broken until it has dialled again; b unready`,
+    `unavailable ${cannot} a unhealthy: killed; it is started again; b unready`,
+    `unavailable ${cannot} a unhealthy: killed; it is not started again; b unready: still loading`,
+    `unavailable ${cannot} b unready: still loading`,
   ]);
   await stop();
 });

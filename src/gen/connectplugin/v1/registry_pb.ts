@@ -251,7 +251,7 @@ export type WatchServiceRequest = Message<"connectplugin.v1.WatchServiceRequest"
 
   /**
    * Whether events list every provider, and come whenever one of them changes. Otherwise they come only when the state or
-   * the endpoint for the whole type changes.
+   * the endpoint for the whole type changes, or when nobody can take calls and a provider ends or is given up.
    *
    * @generated from field: bool include_providers = 103;
    */
