@@ -1,6 +1,5 @@
 import { Code, ConnectError } from "@connectrpc/connect";
-import { definePlugin } from "connect-plugin-host/plugin";
-import { LogBuffer } from "../cache/log-buffer.js";
+import { callBuffer, definePlugin } from "connect-plugin-host/plugin";
 import { Logger } from "../gen/logger/v1/logger_pb.js";
 import { Storage } from "../gen/storage/v1/storage_pb.js";
 import { LinkStore, type StoredLink } from "./link-store.js";
@@ -24,13 +23,16 @@ export const storagePlugin = (options: { readonly file?: string | undefined } = 
     async setup(plugin) {
       const logger = plugin.client("logger");
       const links = await LinkStore.open(options.file);
-      const log = new LogBuffer({
-        send: (message, signal) => logger.log({ level: "info", message }, { signal }),
-        onDegraded: () => plugin.reportHealth("degraded", "logger unavailable, log lines are kept back", ["logger"]),
-        onRecovered: () => plugin.reportHealth("healthy"),
+      const log = callBuffer(plugin, "logger", {
+        send: (message: string, signal) => logger.log({ level: "info", message }, { signal }),
+        maxKept: 10_000,
+        // A line that is there twice does less harm than one that is missing.
+        isRepeatable: ({ code }) => code === Code.Unavailable || code === Code.ResourceExhausted,
+        onChange(state) {
+          if (state === "passing") plugin.reportHealth("healthy");
+          else plugin.reportHealth("degraded", "logger unavailable, log lines are kept back", ["logger"]);
+        },
       });
-      plugin.onDependency("logger", ({ state }) => (state === "unavailable" ? log.hold() : log.flush()));
-      plugin.onStop(() => log.close());
       plugin.onStop(() => links.close());
 
       return {
@@ -40,13 +42,13 @@ export const storagePlugin = (options: { readonly file?: string | undefined } = 
               throw new ConnectError(`url must have 1 to ${maxUrlChars} characters`, Code.InvalidArgument);
             }
             const { link, created } = await links.create(url);
-            if (created) log.write(`created ${link.code} for ${url}`);
+            if (created) log.add(`created ${link.code} for ${url}`);
             return { link: toWire(link), created };
           },
           visitLink({ code }) {
             const link = links.visit(code);
             if (link === undefined) return {};
-            log.write(`visited ${code}`);
+            log.add(`visited ${code}`);
             return { link: toWire(link) };
           },
           getLink({ code }) {

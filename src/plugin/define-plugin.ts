@@ -15,7 +15,7 @@ import { defaultBackOff } from "./back-off.js";
 import { parseHostUrl } from "./host-address.js";
 import { defaultHandshake } from "./host-handshake.js";
 import { measuredServices } from "./message-limits.js";
-import type { PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
+import type { Implementations, PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
 import { PluginInstance } from "./plugin-instance.js";
 import { type ResolvedDefinition, resolveDefinition } from "./resolve-definition.js";
 import { defaultTimes } from "./session-times.js";
@@ -154,6 +154,7 @@ export const closeGraceMs = 500;
 export function definePlugin<
   const P extends Provides = Record<never, never>,
   const R extends Requires = Record<never, never>,
->(options: PluginOptions<P, R>): DefinedPlugin<NoInfer<P>, NoInfer<R>> {
+  I extends Implementations<NoInfer<P>> = Implementations<NoInfer<P>>,
+>(options: PluginOptions<P, R, I>): DefinedPlugin<NoInfer<P>, NoInfer<R>> {
   return new DefinedPlugin(resolveDefinition(options));
 }

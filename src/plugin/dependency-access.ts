@@ -9,13 +9,18 @@ import type { GroupState } from "./group-state.js";
 import type { CircuitState } from "./interceptors/circuit.js";
 import type { CircuitEvent } from "./interceptors/circuit-breaker.js";
 import { type Resilience, resilienceOf } from "./interceptors/resilience.js";
-import type { ResolvedDependency } from "./resolve-definition.js";
+import { anyMember, fetchFromAny, memberClient, memberOf } from "./member-calls.js";
+import { MemberChoice } from "./member-choice.js";
 
 /** What the calls of one entry of `requires` need. */
 export interface DependencyAccessOptions {
   readonly group: DependencyGroup;
   readonly state: GroupState;
   readonly calls: DependencyCalls;
+  /** Resolves when the states of all members are known, or one of them never will be. */
+  readonly told: Promise<void>;
+  /** How long calls wait for that, in milliseconds. */
+  readonly waitMs: number;
   /** Those of the plugin, around all others. */
   readonly interceptors: readonly Interceptor[];
   readonly clock: Clock;
@@ -27,19 +32,29 @@ export interface DependencyAccessOptions {
 // What the host refuses now and may let pass soon. It does not know a plugin whose host was restarted until that one has shaken hands.
 const passing: ReadonlySet<Code> = new Set([Code.Unavailable, Code.ResourceExhausted, Code.Unauthenticated]);
 
-const order = { available: 0, degraded: 1, unknown: 2, unavailable: 3 } as const;
-
 /** Clients and requests for one entry of `requires`. Its circuit and its retry budget are for all clients together. */
 export class DependencyAccess {
   readonly #options: DependencyAccessOptions;
   readonly #resilience: Resilience;
+  readonly #choice: MemberChoice;
 
   constructor(options: DependencyAccessOptions) {
     this.#options = options;
-    const { group, state, clock, hasBeen } = options;
+    const { group, state, calls, told, waitMs, clock, hasBeen } = options;
+    this.#choice = new MemberChoice({
+      members: group.members,
+      stateOf: (type) => state.stateOf(type),
+      isPassable: (type) => this.#resilience.circuit?.isPassable(type) ?? true,
+      ready: (signal) => calls.ready(signal),
+      told,
+      waitMs,
+      clock,
+      hasBeen,
+    });
     this.#resilience = resilienceOf(group.resilience, `requires.${group.name}.resilience`, {
       clock,
-      keyOf: () => this.#chosen().type,
+      keyOf: ({ contextValues }) => memberOf(contextValues, group.members[0]).type,
+      attempt: group.members.length > 1 ? anyMember(this.#choice, clock) : undefined,
       notSent: (error) => {
         // The host names whom it has refused, so that an error which somebody hands on is nobody else's.
         const refused = error.metadata.get(notSentField);
@@ -57,29 +72,21 @@ export class DependencyAccess {
   client<Desc extends DescService>(service: Desc): Client<Desc> {
     const { group, calls, interceptors } = this.#options;
     const all = [...interceptors, ...group.interceptors, ...this.#resilience.interceptors];
-    return dependencyClient(service, () => this.#chosen(), calls, all);
+    return group.members.length === 1
+      ? dependencyClient(service, group.members[0], calls, all)
+      : memberClient(service, group.members, calls, all);
   }
 
-  fetch(path: string, init?: RequestInit): Promise<Response> {
-    return dependencyFetch(this.#chosen(), this.#options.calls, path, init);
+  async fetch(path: string, init?: RequestInit): Promise<Response> {
+    const { group, calls } = this.#options;
+    if (group.members.length === 1) return dependencyFetch(group.members[0], calls, path, init);
+    return fetchFromAny(this.#choice, calls, path, init);
   }
 
   /** The worst that is known of a circuit of this dependency. */
   get circuit(): CircuitState {
     const states = this.#options.group.members.map(({ type }) => this.#resilience.circuit?.stateOf(type) ?? "closed");
     return states.find((state) => state === "open") ?? states.find((state) => state === "half-open") ?? "closed";
-  }
-
-  /** The service type that a call goes to now: the first of the best ones. */
-  #chosen(): ResolvedDependency {
-    const { group, state } = this.#options;
-    const [first, ...others] = group.members;
-    if (others.length === 0) return first;
-    const rankOf = ({ type }: ResolvedDependency): number => {
-      const isPassable = this.#resilience.circuit?.isPassable(type) ?? true;
-      return order[state.stateOf(type)?.state ?? "unknown"] + (isPassable ? 0 : 10);
-    };
-    return others.reduce((best, one) => (rankOf(one) < rankOf(best) ? one : best), first);
   }
 
   #retestWhenBack(type: string): void {

@@ -6,6 +6,7 @@ import { hostFeatures } from "../link/host-features.js";
 import { httpCallOverLink } from "../link/http-call-over-link.js";
 import type { InProcessHost, InProcessRoute } from "../link/in-process-route.js";
 import type { LinkRoute } from "../link/link-call-transport.js";
+import { notSentField } from "../model/not-sent.js";
 import { type Credential, credentialHeaders, type HostAccessCell, type RoutingAccess } from "./host-access.js";
 import type { HostRequest } from "./host-connection.js";
 import { hostClient } from "./host-rpc.js";
@@ -97,6 +98,15 @@ export class DependencyCalls {
     };
   }
 
+  /**
+   * Resolves when calls can be made.
+   *
+   * @throws ConnectError `unavailable` if the host gives no identity in time, or the reason of `signal`
+   */
+  async ready(signal: AbortSignal | undefined): Promise<void> {
+    await this.#access(signal);
+  }
+
   /** With `overLink` the whole exchange goes over the link if there is one. */
   async send(
     dependency: ResolvedDependency,
@@ -137,11 +147,13 @@ export class DependencyCalls {
     const { cell, clock, identityWaitMs, onWait } = this.#options;
     const now = cell.current;
     if (now?.routing !== undefined) return now as RoutingAccess;
+    if (signal?.aborted === true) throw ConnectError.from(signal.reason, Code.Canceled);
     onWait();
     const patience = new AbortController();
     const tooLate = (): void => {
       const message = `the host has given no identity within ${identityWaitMs} ms, so the call could not be made`;
-      patience.abort(new ConnectError(message, Code.Unavailable));
+      // Nobody is named, because there is nobody yet.
+      patience.abort(new ConnectError(message, Code.Unavailable, { [notSentField]: "" }));
     };
     const timer = clock.after(identityWaitMs, tooLate, true);
     const cancel = (): void => patience.abort(ConnectError.from(signal?.reason, Code.Canceled));
@@ -169,7 +181,13 @@ export class DependencyCalls {
   async #discover(serviceType: string, minVersion: string, { connection, routing }: RoutingAccess): Promise<string> {
     const registry = hostClient(ServiceRegistry, connection, credentialHeaders(routing));
     const timeoutMs = this.#options.hostCallTimeoutMs;
-    const { endpoint } = await registry.discoverService({ serviceType, minVersion }, { timeoutMs });
+    const asked = registry.discoverService({ serviceType, minVersion }, { timeoutMs });
+    const { endpoint } = await asked.catch((thrown: unknown) => {
+      const error = ConnectError.from(thrown);
+      // Whoever cannot be found was not called either.
+      error.metadata.set(notSentField, routing.runtimeId);
+      throw error;
+    });
     // An absolute URL would carry the plugin's token to another place than its host.
     if (endpoint === undefined || !endpoint.endpointUrl.startsWith("/")) {
       throw new ConnectError(`the host offers no path to ${serviceType}`, Code.Internal);

@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import { type Client, Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { invalid } from "../errors.js";
 import { callShapes, connectTransport, endStreamsWithReader, pathOf } from "../http/connect-client.js";
@@ -9,34 +9,45 @@ import type { DependencyCalls, DependencyRequest } from "./dependency-calls.js";
 import { throughHost } from "./interceptors/through-host.js";
 import type { ResolvedDependency } from "./resolve-definition.js";
 
-/**
- * The typed client of one dependency, which is asked for at each attempt. It calls the short form `<endpoint>/<Method>`.
- */
+/** The typed client of one service type. */
 export function dependencyClient<Desc extends DescService>(
   service: Desc,
-  dependency: () => ResolvedDependency,
+  dependency: ResolvedDependency,
+  calls: DependencyCalls,
+  interceptors: readonly Interceptor[],
+): Client<Desc> {
+  return endStreamsWithReader(
+    service,
+    createClient(service, dependencyTransport(service, dependency, calls, interceptors)),
+  );
+}
+
+/** Carries calls to one service type, in the short form `<endpoint>/<Method>`. */
+export function dependencyTransport(
+  service: DescService,
+  dependency: ResolvedDependency,
   calls: DependencyCalls,
   given: readonly Interceptor[],
-): Client<Desc> {
+): Transport {
   const shapeOf = new Map(service.methods.map((method) => [method.name, callShapes[method.methodKind]]));
   const send: UniversalClientFn = ({ url, ...request }) => {
     // `/pkg.Service/Method?query` becomes `/Method?query`.
     const path = pathOf(url).slice(service.typeName.length + 1);
     const name = path.slice(1).split("?", 1)[0] ?? "";
-    return calls.send(dependency(), { ...request, path, shape: shapeOf.get(name) ?? "whole" });
+    return calls.send(dependency, { ...request, path, shape: shapeOf.get(name) ?? "whole" });
   };
   const connection = connectTransport(send);
   // Without interceptors nobody would look, and calls take a shorter way.
   const interceptors = given.length === 0 ? given : [throughHost, ...given];
-  const transport = calls.isInProcess
-    ? new InProcessTransport({ route: () => calls.route(dependency().type), connection, interceptors })
+  const { type } = dependency;
+  return calls.isInProcess
+    ? new InProcessTransport({ route: () => calls.route(type), connection, interceptors })
     : new LinkCallTransport({
-        route: () => calls.linkRoute(dependency().type),
+        route: () => calls.linkRoute(type),
         connection,
         interceptors,
         onError: calls.onLinkError,
       });
-  return endStreamsWithReader(service, createClient(service, transport));
 }
 
 /** Sends any HTTP request to a dependency. Rejects with a ConnectError if the host cannot be reached. */
@@ -66,8 +77,8 @@ export async function dependencyFetch(
   return new Response(bytes, { status: answer.status, headers: answer.header });
 }
 
-/** Whether the body is there as a whole, so that its length can be sent. */
-const isReplayable = (body: RequestInit["body"] | undefined): boolean =>
+/** Whether the body is there as a whole, so that its length can be sent, and it can be sent again. */
+export const isReplayable = (body: RequestInit["body"] | undefined): boolean =>
   typeof body === "string" ||
   body instanceof ArrayBuffer ||
   ArrayBuffer.isView(body) ||

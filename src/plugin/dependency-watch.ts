@@ -2,6 +2,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { ServiceRegistry, ServiceState, type WatchServiceEvent } from "../gen/connectplugin/v1/registry_pb.js";
 import { type BackOffOptions, backOffMs } from "../internal/back-off.js";
 import type { Clock, Timer } from "../internal/clock.js";
+import { deferred } from "../internal/deferred.js";
 import { Emitter } from "../internal/emitter.js";
 import { hostFeatures } from "../link/host-features.js";
 import { pause } from "./back-off.js";
@@ -45,6 +46,7 @@ export class DependencyWatch {
   readonly #dependency: ResolvedDependency;
   readonly #options: DependencyWatchOptions;
   readonly #changes: Emitter<{ change: DependencyState }>;
+  readonly #told = deferred();
   #state: DependencyState | undefined;
 
   constructor(dependency: ResolvedDependency, options: DependencyWatchOptions) {
@@ -59,8 +61,18 @@ export class DependencyWatch {
     return this.#changes.on("change", listener);
   }
 
-  /** Returns when `signal` is aborted; never throws. */
+  /** Resolves when the state is known for the first time, or will never be. Never rejects. */
+  get told(): Promise<void> {
+    return this.#told.promise;
+  }
+
+  /** Returns when `signal` is aborted, or the host has no watches; never throws. */
   async run(signal: AbortSignal): Promise<void> {
+    await this.#run(signal);
+    this.#told.resolve();
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
     const { cell, backOff, suspect, whenSettled } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
@@ -136,6 +148,7 @@ export class DependencyWatch {
     if (this.#state?.state === state.state && this.#state.reason === state.reason) return;
     this.#state = Object.freeze(state);
     this.#changes.emit("change", this.#state);
+    this.#told.resolve();
     if (state.state === "unavailable") this.#options.onLost();
   }
 }

@@ -11,6 +11,14 @@ export type {
   WorkerModule,
 } from "../link/hosted-module.js";
 export type { HealthVerdict } from "../model/health.js";
+export {
+  type CallBuffer,
+  type CallBufferOptions,
+  type CallBufferPlugin,
+  type CallBufferState,
+  callBuffer,
+  type DropReason,
+} from "./call-buffer.js";
 export { type CalledWith, callerOf, type ServiceCaller } from "./caller.js";
 export { type DefinedPlugin, definePlugin } from "./define-plugin.js";
 export type { HandshakeSettings } from "./host-handshake.js";

@@ -37,6 +37,8 @@ export const liveDependencies = (options: LiveDependencyOptions): readonly LiveD
       group,
       state,
       calls,
+      told: Promise.all(group.members.map(({ type }) => watches.get(type)?.told)).then(() => {}),
+      waitMs: definition.identityWaitMs,
       interceptors: definition.interceptors,
       clock,
       hasBeen: (runtimeId) => cell.hasUsed(runtimeId),

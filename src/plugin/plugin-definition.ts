@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { DescService } from "@bufbuild/protobuf";
-import type { Client, Interceptor, ServiceImpl } from "@connectrpc/connect";
+import type { Interceptor, ServiceImpl } from "@connectrpc/connect";
 import type { HealthVerdict } from "../model/health.js";
 import type { CircuitState } from "./interceptors/circuit.js";
 import type { ResilienceOptions } from "./interceptors/resilience.js";
+import type { KnownMethods, NarrowedClient } from "./required-methods.js";
 import type { ConnectServerOptions } from "./server-options.js";
 
 /** A service that the plugin needs. The key in `requires` is its service type. */
@@ -16,12 +17,14 @@ export interface RequiredService<Desc extends DescService = DescService> {
   readonly required?: boolean;
   /**
    * The methods that the plugin calls, so that the host refuses every other: `Method`, `pkg.Service/Method`, or a path without
-   * a slash in front; with a slash at its end it stands for all that is below it. @default all
+   * a slash in front; with a slash at its end it stands for all that is below it. Names are those of the proto. With a description, one that
+   * it has not does not compile, and a client has no others than these. @default all
    */
   readonly methods?: readonly string[];
   /**
    * Service types of which one is enough, the preferred one first, instead of one of the entry's own name. Each call goes to the first
-   * that is there. To the host each of them is optional; `minVersion` and `methods` are for all.
+   * that is there; the first calls wait until the host has told which that is, for `identityWaitMs` at most. To the host each of them is
+   * optional; `minVersion` and `methods` are for all.
    */
   readonly anyOf?: readonly string[];
   /**
@@ -85,16 +88,26 @@ export type Implementations<P extends Provides> = [keyof P] extends [never]
     void
   : { readonly [Type in keyof P]: ImplementationOf<P[Type]> };
 
+/** Refuses implementations of what is not provided. What a class has beside the methods of its service is its own matter. */
+export type OnlyProvided<I, P extends Provides> = {
+  readonly [Type in keyof I]: Type extends keyof P ? unknown : never;
+};
+
 /** Service types in `requires` that have a description, so that there is a typed client. */
 export type ClientName<R extends Requires> = {
   [Type in keyof R]: R[Type] extends { readonly service: DescService } ? Type : never;
 }[keyof R] &
   string;
 
-/** The typed client of one dependency. */
+/** The typed client of one dependency; if `methods` names some of its methods, it has only those. */
 export type ClientOf<Service> = Service extends { readonly service: infer Desc extends DescService }
-  ? Client<Desc>
-  : never;
+  ? NarrowedClient<Desc, Service>
+  : unknown;
+
+/** The entries of `requires` that have this description. */
+type EntryOf<R extends Requires, Desc> = {
+  [Type in keyof R]: R[Type] extends { readonly service: Desc } ? R[Type] : never;
+}[keyof R];
 
 /** The descriptions in `requires`. */
 export type ServiceOf<R extends Requires> = {
@@ -127,7 +140,7 @@ export interface PluginContext<R extends Requires = Requires> {
   /** Aborted as soon as the plugin begins to stop: end background work and open streams. Calls in flight go on. */
   readonly signal: AbortSignal;
   /** The typed client of the dependency that has this description; it has to stand in one entry of `requires` only. */
-  client<Desc extends ServiceOf<R>>(service: Desc): Client<Desc>;
+  client<Desc extends ServiceOf<R>>(service: Desc): NarrowedClient<Desc, EntryOf<R, Desc>>;
   /**
    * The typed client of a dependency. It follows the registry by itself: each call goes to a provider that the host
    * offers now. A call made before the plugin has an identity waits for it; see `identityWaitMs`.
@@ -170,13 +183,17 @@ export interface PluginContext<R extends Requires = Requires> {
 }
 
 /** What {@link definePlugin} takes. */
-export interface PluginOptions<P extends Provides, R extends Requires> {
+export interface PluginOptions<
+  P extends Provides,
+  R extends Requires,
+  I extends Implementations<P> = Implementations<P>,
+> {
   /** The plugin's name for itself; letters, digits, `_`, `.`, `-`. */
   readonly id: string;
   /** Semantic version. */
   readonly version: string;
   /** Services that the plugin needs, by service type. All of them are watched. */
-  readonly requires?: R & OnlyKnown<R, keyof RequiredService>;
+  readonly requires?: R & OnlyKnown<R, keyof RequiredService> & KnownMethods<R>;
   /** Services that the plugin offers, by service type. */
   readonly provides?: P & OnlyKnown<P, keyof ProvidedConnectService | keyof ProvidedHttpService>;
   /** Facts about the plugin, shown by GetPluginInfo. */
@@ -190,5 +207,5 @@ export interface PluginOptions<P extends Provides, R extends Requires> {
   /** How long a call to a dependency waits for the plugin's identity, in milliseconds. @default 10_000 */
   readonly identityWaitMs?: number;
   /** Runs once for each started instance, before it is registered. Returns what answers the provided services. */
-  setup(plugin: PluginContext<R>): Implementations<NoInfer<P>> | Promise<Implementations<NoInfer<P>>>;
+  setup(plugin: PluginContext<R>): (I & OnlyProvided<I, NoInfer<P>>) | Promise<I & OnlyProvided<I, NoInfer<P>>>;
 }

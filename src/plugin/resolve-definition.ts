@@ -5,7 +5,7 @@ import type { ServiceDeclaration, ServiceDependency } from "../model/declaration
 import { checkEndpointPath, checkMetadata, checkMethods, checkName, checkNumber } from "../model/limits.js";
 import { checkVersion, compileVersionRange } from "../model/versions.js";
 import { type DependencyGroup, dependencyGroup, typesOf } from "./dependency-group.js";
-import type { PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
+import type { Implementations, PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
 import { type ResolvedConnectServer, resolveConnectServer } from "./server-options.js";
 
 /** One provided service with its defaults filled in. */
@@ -117,8 +117,8 @@ function checkSpelling(field: string, method: string, service: DescService | und
  *
  * @throws PluginHostError `INVALID_ARGUMENT` that names the field
  */
-export function resolveDefinition<P extends Provides, R extends Requires>(
-  given: PluginOptions<P, R>,
+export function resolveDefinition<P extends Provides, R extends Requires, I extends Implementations<P>>(
+  given: PluginOptions<P, R, I>,
 ): ResolvedDefinition {
   const version = checkVersion("version", given.version);
   const groups = resolveGroups(given.requires ?? {});

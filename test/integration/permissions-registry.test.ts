@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import type { PermissionPolicy } from "../../src/index.js";
 import { definePlugin, servePlugin } from "../../src/plugin/index.js";
@@ -223,7 +223,9 @@ test.each(["declared", "strict"] as const)(
         relay: {
           say: ({ text }) => plugin.client("echo").say({ text }),
           async *serverStream({ text, count }) {
-            yield* plugin.client("echo").serverStream({ text, count });
+            // Its type has no such method.
+            const client = plugin.client("echo") as Client<typeof Echo>;
+            yield* client.serverStream({ text, count });
           },
           clientStream: async () => ({ text: "", count: 0 }),
           async *bidiStream() {},

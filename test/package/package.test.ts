@@ -50,7 +50,7 @@ describe("the packed package", () => {
     const unexpected = packedFiles.filter(
       (file) =>
         !/^(dist\/.+\.(js|js\.map|d\.ts|d\.ts\.map)|src\/.+\.ts|proto\/.+\.proto|docs\/.+\.(md|json))$/.test(file) &&
-        !["package.json", "README.md", "LICENSE", "CHANGELOG.md"].includes(file),
+        !["package.json", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"].includes(file),
     );
     expect(unexpected).toEqual([]);
     expect(packedFiles).toEqual(
@@ -71,6 +71,23 @@ describe("the packed package", () => {
         "docs/getting-started.md",
       ]),
     );
+  });
+
+  test("leads from its documents only to what is in it", async () => {
+    const documents = packedFiles.filter((file) => file.endsWith(".md"));
+    const broken: string[] = [];
+    for (const document of documents) {
+      const text = await readFile(join(folder, "node_modules/connect-plugin-host", document), "utf8");
+      for (const [, target = ""] of text.matchAll(/\]\(([^)\s]+)\)/g)) {
+        if (/^([a-z]+:|#)/.test(target)) continue;
+        const [path = ""] = target.split("#");
+        const file = join(dirname(document), path).replace(/\/$/, "");
+        const isThere = packedFiles.some((packed) => packed === file || packed.startsWith(`${file}/`));
+        if (!isThere) broken.push(`${document}: ${target}`);
+      }
+    }
+    expect(documents.length).toBeGreaterThan(20);
+    expect(broken).toEqual([]);
   });
 
   test("holds for every module in dist/ exactly one source in src/", () => {

@@ -1,5 +1,5 @@
 // Checked by the compiler, never run: what is wrong here must not compile. An expected error that does not come is an error itself.
-import type { Client, ConnectError, Interceptor } from "@connectrpc/connect";
+import type { Client, ConnectError, Interceptor, ServiceImpl } from "@connectrpc/connect";
 import { fallback, lastAnswers, requireBearer, resilience, retry } from "connect-plugin-host/interceptors";
 import { type CircuitState, type DependencyState, definePlugin } from "connect-plugin-host/plugin";
 import { expectTypeOf } from "vitest";
@@ -107,6 +107,43 @@ definePlugin({ ...base, requires: { echo: { resilience: { retries: true } } }, s
 // @ts-expect-error a rate has no default
 definePlugin({ ...base, requires: { echo: { resilience: { rateLimit: true } } }, setup: nothing });
 
+// Methods of an entry, named as in the proto.
+
+definePlugin({
+  ...base,
+  requires: {
+    narrow: { service: Logger, methods: ["Log"] },
+    named: { service: Echo, methods: ["Say", "echo.v1.Echo/ServerStream", "other.Service/"] },
+    none: { service: Echo, anyOf: ["a", "b"], methods: [] },
+    plain: { methods: ["Whatever", "pages/"] },
+  },
+  setup(plugin) {
+    expectTypeOf(plugin.client("narrow")).toEqualTypeOf<Pick<Client<typeof Logger>, "log">>();
+    expectTypeOf(plugin.client(Logger)).toEqualTypeOf<Pick<Client<typeof Logger>, "log">>();
+    // @ts-expect-error the host would refuse what is not among the methods
+    plugin.client("narrow").listEntries({});
+    // Written out in full it may be any method, and no methods are all of them.
+    expectTypeOf(plugin.client("named")).toEqualTypeOf<Client<typeof Echo>>();
+    expectTypeOf(plugin.client("none")).toEqualTypeOf<Client<typeof Echo>>();
+  },
+});
+const computed: { service: typeof Logger; methods: string[] } = { service: Logger, methods: ["L", "og"] };
+definePlugin({
+  ...base,
+  requires: { logger: computed },
+  setup(plugin) {
+    expectTypeOf(plugin.client("logger")).toEqualTypeOf<Client<typeof Logger>>();
+  },
+});
+// @ts-expect-error "Lag" is misspelt
+definePlugin({ ...base, requires: { logger: { service: Logger, methods: ["Lag"] } }, setup: nothing });
+// @ts-expect-error one of the two is misspelt
+definePlugin({ ...base, requires: { logger: { service: Logger, methods: ["Log", "ListEntry"] } }, setup: nothing });
+// @ts-expect-error clients write it like this, the proto does not
+definePlugin({ ...base, requires: { logger: { service: Logger, methods: ["listEntries"] } }, setup: nothing });
+// @ts-expect-error that is a method of the other service
+definePlugin({ ...base, requires: { logger: { service: Logger, methods: ["Say"] } }, setup: nothing });
+
 // Implementations.
 
 const provides = { echo: { service: Echo } };
@@ -130,6 +167,22 @@ definePlugin({ ...base, provides, setup: () => ({}) });
 definePlugin({ ...base, provides, setup: () => ({ echo: { say: () => ({}) } }) });
 // @ts-expect-error the answer has no field "txt"
 definePlugin({ ...base, provides, setup: () => ({ echo: { ...echoOnly("a"), say: () => ({ txt: "" }) } }) });
+// @ts-expect-error nothing of that name is provided
+definePlugin({ ...base, provides, setup: () => ({ echo: echoOnly("a"), ecko: echoOnly("a") }) });
+// @ts-expect-error nothing is provided
+definePlugin({ ...base, setup: () => ({ echo: echoOnly("a") }) });
+// @ts-expect-error nothing of that name is provided
+definePlugin({ ...base, provides, setup: async () => ({ echo: echoOnly("a"), ecko: echoOnly("a") }) });
+// A class may have more than what is asked of it.
+class EchoWithMore implements ServiceImpl<typeof Echo> {
+  readonly #inner = echoOnly("a");
+  say = this.#inner.say;
+  serverStream = this.#inner.serverStream;
+  clientStream = this.#inner.clientStream;
+  bidiStream = this.#inner.bidiStream;
+  helper(): void {}
+}
+definePlugin({ ...base, provides, setup: () => ({ echo: new EchoWithMore() }) });
 // @ts-expect-error an answer of a stream is a stream
 definePlugin({ ...base, provides, setup: () => ({ echo: { ...echoOnly("a"), serverStream: () => ({ text: "" }) } }) });
 // @ts-expect-error the fields of a request are no arguments

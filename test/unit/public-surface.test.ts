@@ -109,9 +109,13 @@ const entryPoints = [
   {
     name: "connect-plugin-host/plugin",
     file: "src/plugin/index.ts",
-    values: ["PluginHostError", "callerOf", "definePlugin", "errorCodes", "servePlugin"],
+    values: ["PluginHostError", "callBuffer", "callerOf", "definePlugin", "errorCodes", "servePlugin"],
     types: [
       "BackOffOptions",
+      "CallBuffer",
+      "CallBufferOptions",
+      "CallBufferPlugin",
+      "CallBufferState",
       "CalledWith",
       "CircuitState",
       "ClientName",
@@ -121,6 +125,7 @@ const entryPoints = [
       "DefinedPlugin",
       "Degradation",
       "DependencyState",
+      "DropReason",
       "ErrorCode",
       "FetchHandler",
       "HandshakeSettings",

@@ -11,6 +11,7 @@ const titleWidth = 16;
 const indent = " ".repeat(2 + 4 + 2 + titleWidth);
 const lineWidth = 80;
 const shownOutputLines = 8;
+const shownPartsOfLine = 8;
 
 /** One step: its state, its title and what was seen, broken into lines of 80 columns, with what to do about a warning. */
 export function stepText({ status, title, seen, durationMs, hint }: StepResult, style: Style): string {
@@ -53,6 +54,14 @@ function messageLines(message: string): string[] {
   return [
     ...wrap(oneLine(text), lineWidth - 2).map((line) => `  ${line}`),
     ...(left > 0 ? [`    | … (${quantity(left, "line")} left out)`] : []),
-    ...shown.map((line) => `    | ${line.length > 72 ? `${line.slice(0, 71)}…` : line}`),
+    ...shown.flatMap(outputLines),
   ];
+}
+
+/** One line that a program wrote, broken into several if need be: what matters most may stand at its end. */
+function outputLines(line: string): string[] {
+  const parts = wrap(line, lineWidth - "    |   ".length);
+  const shown = parts.slice(0, shownPartsOfLine);
+  if (parts.length > shown.length) shown.push("…");
+  return shown.map((part, index) => `    | ${index === 0 ? "" : "  "}${part}`);
 }

@@ -1,7 +1,8 @@
 import type { Finding } from "./doctor-report.js";
 import type { StartWatch } from "./start-watch.js";
 
-const longestShown = 60;
+// Enough for a path with what went wrong in that file.
+const longestShown = 160;
 
 /** How much the program wrote, and how it begins. Noise is no fault. */
 export function outputFinding({ lines, chars, cutLines, firstLines }: StartWatch): Finding {

@@ -1,4 +1,4 @@
-import type { Interceptor } from "@connectrpc/connect";
+import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
 import { checkObject } from "../../http/check-object.js";
 import type { Clock } from "../../internal/clock.js";
 import { type CircuitBreaker, type CircuitBreakerOptions, circuitBreaker } from "./circuit-breaker.js";
@@ -47,7 +47,9 @@ export const resilience = (options: ResilienceOptions = defaultResilience): Inte
 export interface ResilienceContext {
   readonly notSent?: NotSent;
   /** Which circuit calls belong to, unless the options say so. */
-  readonly keyOf?: () => string;
+  readonly keyOf?: (request: UnaryRequest | StreamRequest) => string;
+  /** Wrapped around each attempt, and around the circuit breaker and the limits of it; also if nothing else is on. */
+  readonly attempt?: Interceptor | undefined;
   /** Where time comes from, unless the options say so. */
   readonly clock?: Clock;
 }
@@ -56,9 +58,10 @@ export interface ResilienceContext {
 export function resilienceOf(
   given: ResilienceOptions | boolean,
   field: string,
-  { notSent, keyOf, clock }: ResilienceContext = {},
+  { notSent, keyOf, attempt, clock }: ResilienceContext = {},
 ): Resilience {
-  if (given === false) return { interceptors: [], circuit: undefined };
+  const around = attempt === undefined ? [] : [attempt];
+  if (given === false) return { interceptors: around, circuit: undefined };
   const options = given === true ? defaultResilience : given;
   checkObject(field, options, ["retry", "circuitBreaker", "rateLimit", "timeLimit"]);
   const interceptors: Interceptor[] = [];
@@ -69,6 +72,7 @@ export function resilienceOf(
   };
   const retries = named<RetryOptions>(options.retry);
   if (retries !== undefined) interceptors.push(retryWith(resolveRetry(retries, `${field}.retry`), notSent));
+  interceptors.push(...around);
   const breaker = named<CircuitBreakerOptions>(options.circuitBreaker);
   const circuit = breaker && circuitBreaker({ ...(keyOf && { keyOf }), ...breaker });
   if (circuit !== undefined) interceptors.push(circuit);

@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { DoctorSection, type StepResult } from "../../../../src/cli/doctor/doctor-report.js";
 import { conclusionText, stepText } from "../../../../src/cli/doctor/doctor-text.js";
+import type { StartWatch } from "../../../../src/cli/doctor/start-watch.js";
 import { stepOf } from "../../../../src/cli/doctor/step-of.js";
 import { programSteps } from "../../../../src/cli/doctor/step-titles.js";
+import { outputFinding } from "../../../../src/cli/doctor/tell-output.js";
 import { styleFor } from "../../../../src/cli/text.js";
 import { wrap } from "../../../../src/cli/wrap.js";
 import { type ErrorCode, PluginHostError } from "../../../../src/index.js";
@@ -67,4 +69,34 @@ test("a conclusion shows the last lines of a program, no more than eight of them
     ...output.slice(4).map((line) => `    | ${line.trim()}`),
   ]);
   expect(lines).toContain("More: docs/reference/errors.md#plugin_exited");
+});
+
+test("a long line of a program is shown to its end, on as many lines as it needs", () => {
+  const name = "the-name-that-is-wrong";
+  const cause = `[cause]: PluginHostError: type must be one of the keys of \`requires\`, got "${name}"`;
+  const message = `./cache exited with code 1; it wrote last:\n${cause}\n    at setup (plugin.js:1:1)`;
+  const failed: StepResult = { step: "stays", title: "stays alive", status: "fail", seen: "", message };
+  const lines = conclusionText(failed, "", 0, plain).split("\n");
+  expect(lines.filter((line) => line.startsWith("    | "))).toEqual([
+    "    | [cause]: PluginHostError: type must be one of the keys of `requires`,",
+    `    |   got "${name}"`,
+    "    | at setup (plugin.js:1:1)",
+  ]);
+  expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+});
+
+test("a line of a program that is longer than anybody reads is cut, and says so", () => {
+  const message = `./cache exited with code 1; it wrote last:\n${"words ".repeat(1_000)}`;
+  const failed: StepResult = { step: "stays", title: "stays alive", status: "fail", seen: "", message };
+  const shown = conclusionText(failed, "", 0, plain)
+    .split("\n")
+    .filter((line) => line.startsWith("    | "));
+  expect(shown).toHaveLength(9);
+  expect(shown.at(-1)).toBe("    |   …");
+});
+
+test("the beginning of a program's output is long enough for a path with what is behind it", () => {
+  const first = `file://${"/folder".repeat(12)}/main.js:12`;
+  const finding = outputFinding({ lines: 2, chars: 120, cutLines: 0, firstLines: [first] } as unknown as StartWatch);
+  expect(finding.seen).toBe(`2 lines, 120 characters; begins with: ${first}`);
 });
