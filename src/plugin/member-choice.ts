@@ -27,8 +27,6 @@ export interface MemberChoiceOptions {
 
 const order = { available: 0, degraded: 1, unknown: 2, unavailable: 3 } as const;
 
-const never = new AbortController().signal;
-
 /** Which of several service types calls go to. */
 export class MemberChoice {
   readonly #options: MemberChoiceOptions;
@@ -50,10 +48,11 @@ export class MemberChoice {
    *
    * @throws ConnectError `unavailable` if the host gives no identity in time
    */
-  async settled(signal: AbortSignal = never): Promise<void> {
+  async settled(signal?: AbortSignal): Promise<void> {
     await this.#options.ready(signal);
     this.#settling ??= this.#settle();
-    if (this.#isSettled || signal.aborted) return;
+    if (this.#isSettled || signal?.aborted === true) return;
+    if (signal === undefined) return this.#settling;
     let leave = (): void => {};
     const left = new Promise<void>((resolve) => {
       leave = resolve;
