@@ -1,11 +1,21 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Interceptor } from "@connectrpc/connect";
 import { invalid } from "../errors.js";
+import { checkObject } from "../http/check-object.js";
 import type { ServiceDeclaration, ServiceDependency } from "../model/declarations.js";
-import { checkEndpointPath, checkMetadata, checkMethods, checkName, checkNumber } from "../model/limits.js";
+import { checkEndpointPath, checkMetadata, checkMethods, checkName, checkNumber, shownValue } from "../model/limits.js";
 import { checkVersion, compileVersionRange } from "../model/versions.js";
 import { type DependencyGroup, dependencyGroup, typesOf } from "./dependency-group.js";
-import type { Implementations, PluginContext, PluginOptions, Provides, Requires } from "./plugin-definition.js";
+import type {
+  Implementations,
+  PluginContext,
+  PluginOptions,
+  ProvidedConnectService,
+  ProvidedHttpService,
+  Provides,
+  RequiredService,
+  Requires,
+} from "./plugin-definition.js";
 import { type ResolvedConnectServer, resolveConnectServer } from "./server-options.js";
 
 /** One provided service with its defaults filled in. */
@@ -36,11 +46,39 @@ export interface ResolvedDefinition {
   readonly setup: (plugin: PluginContext) => unknown;
 }
 
+const pluginFields = [
+  "id",
+  "version",
+  "provides",
+  "requires",
+  "metadata",
+  "interceptors",
+  "serviceInterceptors",
+  "server",
+  "identityWaitMs",
+  "setup",
+] satisfies (keyof PluginOptions<Provides, Requires>)[];
+const connectServiceFields = ["service", "version", "path", "metadata"] satisfies (keyof ProvidedConnectService)[];
+const httpServiceFields = ["handler", "version", "path", "metadata"] satisfies (keyof ProvidedHttpService)[];
+const requiredServiceFields = [
+  "service",
+  "minVersion",
+  "required",
+  "methods",
+  "anyOf",
+  "whenLost",
+  "resilience",
+  "interceptors",
+] satisfies (keyof RequiredService)[];
+
+const isDescribed = (given: unknown): boolean => typeof given === "object" && given !== null && "service" in given;
+
 function resolveServices(provides: Provides, pluginVersion: string): readonly ResolvedService[] {
   const owners = new Map<string, string>();
   return Object.entries(provides).map(([type, given]) => {
     const field = `provides.${type}`;
     checkName(`${field} (service type)`, type);
+    checkObject(field, given, isDescribed(given) ? connectServiceFields : httpServiceFields);
     const described = "service" in given;
     if (described && given.service?.kind !== "service") {
       throw invalid(`${field}.service`, "must be a generated service description, or leave it out and set `handler`");
@@ -75,6 +113,10 @@ function resolveGroups(requires: Requires): readonly DependencyGroup[] {
   return Object.entries(requires).map(([name, given]) => {
     const field = `requires.${name}`;
     checkName(`${field} (service type)`, name);
+    checkObject(field, given, requiredServiceFields);
+    if (given.required !== undefined && typeof given.required !== "boolean") {
+      throw invalid(`${field}.required`, `must be true or false, got ${shownValue(given.required)}`);
+    }
     if (given.service !== undefined && given.service.kind !== "service") {
       throw invalid(`${field}.service`, "must be a generated service description, or be left out");
     }
@@ -120,6 +162,7 @@ function checkSpelling(field: string, method: string, service: DescService | und
 export function resolveDefinition<P extends Provides, R extends Requires, I extends Implementations<P>>(
   given: PluginOptions<P, R, I>,
 ): ResolvedDefinition {
+  checkObject("definePlugin", given, pluginFields, "");
   const version = checkVersion("version", given.version);
   const groups = resolveGroups(given.requires ?? {});
   if (typeof given.setup !== "function") throw invalid("setup", `must be a function, got ${typeof given.setup}`);
