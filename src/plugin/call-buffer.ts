@@ -68,7 +68,7 @@ export function callBuffer<Type extends string, Item>(
   type: NoInfer<Type>,
   options: CallBufferOptions<Item>,
 ): CallBuffer<Item> {
-  const buffer = new Buffer(resolve(options));
+  const buffer = new KeptCalls(resolve(options));
   plugin.onDependency(type, ({ state }) => (state === "unavailable" ? buffer.hold() : buffer.release()));
   plugin.onStop(() => buffer.close());
   return buffer;
@@ -100,7 +100,7 @@ function resolve<Item>(given: CallBufferOptions<Item>): Resolved<Item> {
   };
 }
 
-class Buffer<Item> implements CallBuffer<Item> {
+class KeptCalls<Item> implements CallBuffer<Item> {
   readonly #options: Resolved<Item>;
   /** The oldest first. */
   #items: Item[] = [];

@@ -6,7 +6,7 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const root = resolve(here, "../..");
-const goModule = join(here, "go");
+const goModule = join(root, "examples/go");
 
 /** Generates the Go code of our protos and compiles the plugins, that in Rust beside them. Quick if nothing has changed. */
 export function buildGoPlugins() {

@@ -1,4 +1,4 @@
-module polyglot
+module goplugins
 
 go 1.25.0
 

@@ -19,10 +19,10 @@ import (
 
 	"connectrpc.com/connect"
 
-	pluginv1 "polyglot/gen/connectplugin/v1"
-	"polyglot/gen/connectplugin/v1/connectpluginv1connect"
-	"polyglot/gen/echo/v1/echov1connect"
-	"polyglot/relay"
+	pluginv1 "goplugins/gen/connectplugin/v1"
+	"goplugins/gen/connectplugin/v1/connectpluginv1connect"
+	"goplugins/gen/echo/v1/echov1connect"
+	"goplugins/relay"
 )
 
 const version = "1.2.0"

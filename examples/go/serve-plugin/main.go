@@ -16,12 +16,12 @@ import (
 
 	"connectrpc.com/connect"
 
-	healthv1 "polyglot/gen/connectplugin/health/v1"
-	"polyglot/gen/connectplugin/health/v1/healthv1connect"
-	pluginv1 "polyglot/gen/connectplugin/v1"
-	"polyglot/gen/connectplugin/v1/connectpluginv1connect"
-	"polyglot/gen/echo/v1/echov1connect"
-	"polyglot/relay"
+	healthv1 "goplugins/gen/connectplugin/health/v1"
+	"goplugins/gen/connectplugin/health/v1/healthv1connect"
+	pluginv1 "goplugins/gen/connectplugin/v1"
+	"goplugins/gen/connectplugin/v1/connectpluginv1connect"
+	"goplugins/gen/echo/v1/echov1connect"
+	"goplugins/relay"
 )
 
 type handshake struct{}

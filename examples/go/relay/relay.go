@@ -12,10 +12,10 @@ import (
 
 	"connectrpc.com/connect"
 
-	pluginv1 "polyglot/gen/connectplugin/v1"
-	"polyglot/gen/connectplugin/v1/connectpluginv1connect"
-	echov1 "polyglot/gen/echo/v1"
-	"polyglot/gen/echo/v1/echov1connect"
+	pluginv1 "goplugins/gen/connectplugin/v1"
+	"goplugins/gen/connectplugin/v1/connectpluginv1connect"
+	echov1 "goplugins/gen/echo/v1"
+	"goplugins/gen/echo/v1/echov1connect"
 )
 
 // What host and plugins greet each other with.

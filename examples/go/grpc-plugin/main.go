@@ -20,7 +20,7 @@ import (
 	"google.golang.org/grpc/reflection"
 	"google.golang.org/grpc/status"
 
-	echov1 "polyglot/gen/echo/v1"
+	echov1 "goplugins/gen/echo/v1"
 )
 
 func say(_ any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
