@@ -201,14 +201,14 @@ describe.each(told)("a caller $way", ({ way, providers }) => {
       const silent = await addProvider(providers, host, "silent");
       silent.isSilent = true;
       await addProvider(providers, host, "good");
-      // Longer than the host takes until it says who was asked without an answer.
-      const timeoutMs = 150;
+      // Longer than the host takes until it says who was asked without an answer, and than the other may on a busy machine.
+      const timeoutMs = 500;
       const resilience = { circuitBreaker: { clock: manualClock(), failures: 1 }, timeLimit: { timeoutMs } };
       await using caller = await startCaller(way, host, { echo: { service: Echo, resilience } });
       const call = () => given.call(clientOf(caller), given.kind === "streams" ? { timeoutMs } : {});
       expect((await inTurn(2, call)).sort()).toEqual(["DeadlineExceeded", "good"]);
-      expect(await inTurn(4, call)).toEqual(["good", "good", "good", "good"]);
-      expect(silent.calls).toBe(1);
+      const later = await inTurn(4, () => given.call(clientOf(caller)));
+      expect({ later, asked: silent.calls }).toEqual({ later: ["good", "good", "good", "good"], asked: 1 });
     },
   );
 });
