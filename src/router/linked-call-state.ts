@@ -94,7 +94,7 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
     const { account, from } = this.call;
     const { toldProvider } = account;
     this.#hasTold = true;
-    this.#early?.cancel();
+    this.tellNobody();
     from.sendHead(toldProvider === undefined ? fields : [...fields, providerField, toldProvider]);
   }
 
@@ -103,14 +103,21 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
    * later, and those who never answer are the ones whom it wants to know.
    */
   protected tellEarly(provider: RuntimeId): void {
+    this.tellNobody();
     if (this.mustTell) this.call.from.sendHead([":status", "103", providerField, provider], true);
   }
 
   /** The same if there is no answer soon. */
   protected tellSoon(provider: RuntimeId): void {
+    this.tellNobody();
     if (!this.mustTell) return;
-    this.#early?.cancel();
     this.#early = this.context.forward.clock.after(soonMs, () => this.tellEarly(provider));
+  }
+
+  /** Whoever was asked has not taken the call. */
+  protected tellNobody(): void {
+    this.#early?.cancel();
+    this.#early = undefined;
   }
 
   protected get isUnary(): boolean {
@@ -168,7 +175,7 @@ export abstract class LinkedCallState implements InFlightEntry, TimeoutEntry {
     const { forward, queue, tell } = this.context;
     if (this.isQueued) queue.leave(this as unknown as WaitingCall);
     this.state = "over";
-    this.#early?.cancel();
+    this.tellNobody();
     this.redial?.cancel();
     this.idle?.stop();
     this.kept.forget();

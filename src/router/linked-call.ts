@@ -265,6 +265,7 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
     const decision = this.decision as Forward;
     this.state = "waiting";
     this.to = undefined;
+    this.tellNobody();
     forward.headTimeouts.delete(this);
     this.idle?.stop();
     this.#retries ??= new CallRetries(forward, this.call.target as RouteTarget, this.call.account.avoided);
