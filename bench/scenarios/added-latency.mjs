@@ -54,7 +54,7 @@ class GrpcCalls {
   }
 }
 
-/** The places of one protocol: `router`, `nginx` and `direct`, each as a URL. */
+/** The places of one protocol, each as a URL. `least` is how far a proxy behind Node's own HTTP/1.1 server can get. */
 async function places(programs, protocol) {
   let providerPort;
   if (protocol === "gRPC") providerPort = (await programs.node(cores.load, "grpc-provider")).port;
@@ -67,12 +67,17 @@ async function places(programs, protocol) {
   const protocols = protocol === "gRPC" ? "h2c" : "h1";
   const router = await programs.node(cores.measured, "router", { providerPort, protocols });
   const path = `/services/echo/${router.providerId}/echo.v1.Echo/Say`;
+  const least =
+    protocol === "gRPC"
+      ? undefined
+      : await programs.node(cores.measured, "least-proxy", { providerPort, answer: message });
   return {
     headers: router.caller.headers,
     urls: {
       direct: `http://127.0.0.1:${providerPort}/echo.v1.Echo/Say`,
       nginx: `http://127.0.0.1:${nginxPort}${path}`,
       router: router.url + path,
+      ...(least !== undefined && { least: least.url + path }),
     },
   };
 }
@@ -116,17 +121,26 @@ export async function run({ rounds }) {
       const differences = times.map((time, round) => time - direct[round]);
       if (!name.endsWith(" direct")) added[`added ${name}`] = { median: median(differences), values: differences };
     }
-    const ratio = (protocol, share) => {
-      const micros = (place) => Math.max(added[`added ${share}, ${protocol} ${place}`].median, leastMicros);
-      return micros("router") / micros("nginx");
+    const ratio = (protocol, share, place, peer) => {
+      const micros = (of) => Math.max(added[`added ${share}, ${protocol} ${of}`].median, leastMicros);
+      return micros(place) / micros(peer);
     };
     const whole = (share) => values[`${share}, gRPC router`].median / values[`${share}, gRPC nginx`].median;
     return {
       unit: "µs",
       values: { ...values, ...added },
       ratios: [
-        { name: "added p50, HTTP/1.1, router / nginx", ratio: ratio("HTTP/1.1", "p50"), atMost: 2 },
-        { name: "added p99, HTTP/1.1, router / nginx", ratio: ratio("HTTP/1.1", "p99"), atMost: 3 },
+        { name: "added p50, HTTP/1.1, router / nginx", ratio: ratio("HTTP/1.1", "p50", "router", "nginx"), atMost: 2 },
+        { name: "added p99, HTTP/1.1, router / nginx", ratio: ratio("HTTP/1.1", "p99", "router", "nginx"), atMost: 3 },
+        // What Node's own server in front of callers leaves within reach.
+        {
+          name: "added p50, HTTP/1.1, least behind node:http / nginx",
+          ratio: ratio("HTTP/1.1", "p50", "least", "nginx"),
+        },
+        {
+          name: "added p99, HTTP/1.1, least behind node:http / nginx",
+          ratio: ratio("HTTP/1.1", "p99", "least", "nginx"),
+        },
         // Whole calls: nginx adds too little beside a provider and callers on one core for a ratio of what is added.
         { name: "p50, gRPC, router / nginx", ratio: whole("p50") },
         { name: "p99, gRPC, router / nginx", ratio: whole("p99") },

@@ -27,6 +27,7 @@ export async function run({ rounds, seconds }) {
     const haproxyServer = await haproxy(programs, haproxyPort, providerPort);
     const proxy = await programs.node(cores.measured, "http-proxy", { providerPort });
     const bare = await programs.node(cores.measured, "node-proxy", { providerPort });
+    const least = await programs.node(cores.measured, "least-proxy", { providerPort, answer: body });
     const router = await programs.node(cores.measured, "router", { providerPort, protocols: "h1" });
     const { caller, providerId } = router;
     const path = `/services/echo/${providerId}/echo.v1.Echo/Say`;
@@ -34,6 +35,8 @@ export async function run({ rounds, seconds }) {
       router: router.url + path,
       "http-proxy-3": proxy.url + path,
       "node:http": bare.url + path,
+      "least behind node:http": least.url + path,
+      "node:http answers itself": `${least.url}/at-once`,
       nginx: `http://127.0.0.1:${nginxPort}${path}`,
       haproxy: `http://127.0.0.1:${haproxyPort}${path}`,
       direct: `http://127.0.0.1:${providerPort}/echo.v1.Echo/Say`,
@@ -53,13 +56,15 @@ export async function run({ rounds, seconds }) {
       router: router.pid,
       "http-proxy-3": proxy.pid,
       "node:http": bare.pid,
+      "least behind node:http": least.pid,
+      "node:http answers itself": least.pid,
       nginx: nginx.pid,
       haproxy: haproxyServer.pid,
     };
     const costs = {};
     // Programs on node are slow until their code is compiled.
-    for (const name of ["router", "http-proxy-3", "node:http"])
-      await wrk({ url: urls[name], headers, body, seconds: 2 });
+    const onNode = ["router", "http-proxy-3", "node:http", "least behind node:http", "node:http answers itself"];
+    for (const name of onNode) await wrk({ url: urls[name], headers, body, seconds: 2 });
     const rates = await alternate(
       rounds,
       Object.fromEntries(
@@ -85,6 +90,11 @@ export async function run({ rounds, seconds }) {
         { name: "router / http-proxy-3", ratio: against("http-proxy-3"), atLeast: 2 },
         { name: "router / nginx", ratio: against("nginx"), atLeast: 0.65 },
         { name: "router / node:http", ratio: against("node:http") },
+        { name: "router / least behind node:http", ratio: against("least behind node:http") },
+        {
+          name: "least behind node:http / nginx",
+          ratio: rates["least behind node:http"].median / rates.nginx.median,
+        },
         { name: "router / haproxy", ratio: against("haproxy") },
         {
           name: "CPU of http-proxy-3 / CPU of the router",
