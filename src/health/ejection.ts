@@ -1,5 +1,5 @@
 import type { Clock, Timer } from "../internal/clock.js";
-import type { TrafficState, TrialGate } from "../model/health.js";
+import type { TrafficState, TrialCalls, TrialGate } from "../model/health.js";
 
 /** Settings of an {@link Ejection}. */
 export interface EjectionOptions {
@@ -26,20 +26,22 @@ export class Ejection {
   /** What an answer made good, in case it is broken off. */
   #forgiven = { failures: 0, ejections: 0 };
   #ejected: { readonly timer: Timer; readonly until: number } | undefined;
-  #trialUntil = 0;
+  /** Where the trial call stands, if there is one. */
+  #trialCalls: TrialCalls | undefined;
   readonly #gate: TrialGate;
 
   /** @param onChange gets the reason when an ejection begins, undefined when it ends */
   constructor(options: EjectionOptions, onChange: (reason: string | undefined) => void) {
     this.#options = options;
     this.#onChange = onChange;
-    const isTaken = (): boolean => options.clock.monotonic() < this.#trialUntil;
+    const isTaken = (): boolean => (this.#trialCalls?.newcomers ?? 0) > 0;
     this.#gate = {
       get isTaken() {
         return isTaken();
       },
-      take: () => {
-        this.#trialUntil = options.clock.monotonic() + options.ejectMs;
+      take: (calls) => {
+        calls.countNewcomers();
+        this.#trialCalls = calls;
       },
     };
   }
@@ -90,7 +92,7 @@ export class Ejection {
     this.#failures = 0;
     const lengthMs = Math.min(ejectMs * 2 ** this.#ejections, maxEjectMs);
     this.#ejections += 1;
-    this.#trialUntil = 0;
+    this.#trialCalls = undefined;
     const timer = clock.after(lengthMs, () => {
       this.#ejected = undefined;
       this.#onChange(undefined);

@@ -17,12 +17,19 @@ export type TrafficState =
   | { readonly kind: "ejected"; readonly until: number; readonly ejections: number }
   | { readonly kind: "trial"; readonly ejections: number };
 
+/** The calls that a plugin is working on, as far as its trial is concerned. */
+export interface TrialCalls {
+  /** How many of them have entered since the last `countNewcomers`. */
+  readonly newcomers: number;
+  countNewcomers(): void;
+}
+
 /** Lets one call at a time through to a plugin that is on trial. */
 export interface TrialGate {
   /** Whether a call is on its way and has not been answered. */
   readonly isTaken: boolean;
-  /** The next call is the trial. If nothing is heard of it, the gate opens again after the time of a first ejection. */
-  take(): void;
+  /** The next one that enters `calls` is the trial, until it leaves, whatever became of it. */
+  take(calls: TrialCalls): void;
 }
 
 /** One effective health state with its reason, as watchers, events and refusals show it. */

@@ -222,7 +222,7 @@ export function decide(request: DecideRequest, view: RouterView, options: Decide
   if (request.contentLength !== undefined && request.contentLength > options.maxBodyBytes) {
     return refuse("resource_exhausted", 413, bodyTooLong(options.maxBodyBytes), provider);
   }
-  provider.trial?.take();
+  provider.trial?.take(provider.inFlight);
   return {
     kind: "forward",
     caller,

@@ -122,5 +122,6 @@ function framingOf(fields: FieldList, status: number, method: string, isHttp11: 
   if (status < 200 || status === 204 || status === 304 || method === "HEAD") return none;
   if (coding !== undefined) return chunked;
   if (length === undefined) return untilClose;
-  return length === "0" ? none : { kind: "length", bytes: Number(length) };
+  const bytes = Number(length);
+  return bytes === 0 ? none : { kind: "length", bytes };
 }

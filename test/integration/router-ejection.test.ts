@@ -102,6 +102,43 @@ test("a trial is one call; the others wait for it and go on when it is answered"
   expect((await within(5_000, "all", Promise.all(calls))).map(({ status }) => status)).toEqual([200, 200, 200]);
 });
 
+test("a trial that is not answered keeps the others out for as long as it lasts, and no longer when its caller goes", async () => {
+  await using host = await start({ health: { ejectMs: 50 }, router: { queueTimeoutMs: 0 } });
+  await using shaky = await startShaky(host);
+  const caller = await host.caller();
+  for (let index = 0; index < 3; index++) await call(caller, host, shaky.runtimeId);
+  await within(
+    5_000,
+    "the end of the ejection",
+    host.until(() => shaky.view().traffic.kind === "trial"),
+  );
+  shaky.behaviour = () => {};
+  shaky.calls = 0;
+  const leaving = new AbortController();
+  const url = `${host.platform.url}/services/shaky/${shaky.runtimeId}/x`;
+  const { runtimeId, token } = caller.identity;
+  const headers = { "x-plugin-runtime-id": runtimeId, authorization: `Bearer ${token}` };
+  const trial = fetch(url, { method: "POST", body: "{}", headers, signal: leaving.signal });
+  const settled = trial.catch((error: Error) => error.name);
+  while (shaky.calls === 0) await new Promise((resolve) => setImmediate(resolve));
+  const endsAt = performance.now() + 150;
+  while (performance.now() < endsAt) {
+    const refused = await call(caller, host, shaky.runtimeId);
+    expect(refused.status).toBe(503);
+    expect(refused.text).toContain("on trial after failed calls, by one call at a time");
+  }
+  expect(shaky.calls).toBe(1);
+  shaky.behaviour = answers;
+  leaving.abort();
+  expect(await settled).toBe("AbortError");
+  await within(
+    5_000,
+    "the end of the trial",
+    host.until(() => shaky.view().inFlight === 0),
+  );
+  expect((await call(caller, host, shaky.runtimeId)).status).toBe(200);
+});
+
 test("answers are answers whatever they say: a provider that says 503 is not ejected", async () => {
   await using host = await start();
   await using shaky = await startShaky(host);

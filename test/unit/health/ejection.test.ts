@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { Ejection } from "../../../src/health/ejection.js";
+import { InFlight } from "../../../src/internal/in-flight.js";
 import { manualClock } from "../../support/manual-clock.js";
 
 function start() {
@@ -28,25 +29,33 @@ test("shows how many calls failed in a row, until when nobody is sent there, and
   expect(ejection.trial).toBeUndefined();
 });
 
-test("a trial is one call; if nothing is heard of it another may go after a while", () => {
+test("a trial is one call for as long as it lasts, however long, and whoever came before is none", () => {
   const { clock, ejection, fail } = start();
+  const calls = new InFlight();
+  const [early, trial, next] = [{ abort() {} }, { abort() {} }, { abort() {} }];
+  calls.enter(early);
   fail(3);
   clock.advance(1_000);
   const gate = ejection.trial;
   expect(gate?.isTaken).toBe(false);
-  gate?.take();
+  gate?.take(calls);
+  calls.enter(trial);
+  clock.advance(60_000);
   expect(gate?.isTaken).toBe(true);
-  clock.advance(999);
+  calls.leave(early);
   expect(gate?.isTaken).toBe(true);
-  clock.advance(1);
+  calls.leave(trial);
   expect(gate?.isTaken).toBe(false);
+  gate?.take(calls);
+  calls.enter(next);
+  expect(gate?.isTaken).toBe(true);
 });
 
 test("a failed trial ejects again and longer, and says so", () => {
   const { clock, changes, ejection, fail } = start();
   fail(3);
   clock.advance(1_000);
-  ejection.trial?.take();
+  ejection.trial?.take(new InFlight());
   fail(1);
   expect(changes.at(-1)).toBe("ejected for 2000 ms: the trial call failed: reset");
   clock.advance(2_000);

@@ -58,3 +58,20 @@ test("whoever waits for the last to go is told then, and everybody can be aborte
   await waiting;
   expect(changes).toEqual([1, 2, 1, 0]);
 });
+
+test("newcomers are those that have entered since they began to be counted, in any list, until they leave", () => {
+  const [calls, other] = [new InFlight(), new InFlight()];
+  const [early, visitor, late] = [entry(), entry(), entry()];
+  calls.enter(early);
+  other.enter(visitor);
+  calls.countNewcomers();
+  expect(calls.newcomers).toBe(0);
+  for (const call of [visitor, late, late]) calls.enter(call);
+  expect(calls.newcomers).toBe(2);
+  calls.leave(early);
+  calls.leave(visitor);
+  expect(calls.newcomers).toBe(1);
+  calls.countNewcomers();
+  calls.leave(late);
+  expect(calls.newcomers).toBe(0);
+});

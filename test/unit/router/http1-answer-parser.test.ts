@@ -63,6 +63,7 @@ describe("an answer", () => {
     ["GET", "HTTP/1.1 204 No Content\r\n\r\n"],
     ["GET", "HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n"],
     ["GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"],
+    ["GET", "HTTP/1.1 200 OK\r\ncontent-length: 00\r\n\r\n"],
     ["GET", "HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n"],
   ])("that has no body is complete with its head: %s %j", (method, text) => {
     expect(parse(method, text)).toMatchObject({ body: "", trailers: [], unused: 0 });
