@@ -9,6 +9,7 @@ import {
 } from "@connectrpc/connect";
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
+import { callLimit } from "./call-limit.js";
 import { compressions } from "./compression.js";
 import type { CallShape } from "./http-client.js";
 
@@ -17,8 +18,8 @@ const nowhere = "http://host.invalid";
 const largestMessageBytes = 0xffffffff;
 
 /** A Connect transport, binary, compressed answers accepted, over any way to send requests. */
-export const connectTransport = (httpClient: UniversalClientFn, interceptors: readonly Interceptor[] = []): Transport =>
-  createTransport({
+export function connectTransport(httpClient: UniversalClientFn, interceptors: readonly Interceptor[] = []): Transport {
+  const { unary, stream } = createTransport({
     httpClient,
     baseUrl: nowhere,
     useBinaryFormat: true,
@@ -29,6 +30,11 @@ export const connectTransport = (httpClient: UniversalClientFn, interceptors: re
     readMaxBytes: largestMessageBytes,
     writeMaxBytes: largestMessageBytes,
   });
+  return {
+    unary: async (method, signal, timeoutMs, ...rest) => unary(method, signal, callLimit(timeoutMs), ...rest),
+    stream: async (method, signal, timeoutMs, ...rest) => stream(method, signal, callLimit(timeoutMs), ...rest),
+  };
+}
 
 /** Path and query of a request made by {@link connectTransport}. */
 export const pathOf = (url: string): string => url.slice(nowhere.length);

@@ -6,10 +6,16 @@ import { withProvider } from "./asked-provider.js";
 import type { InProcessFailure } from "./in-process-route.js";
 
 /** What an implementation has thrown, as far as callers are told. */
-export const toldError = (thrown: unknown): ConnectError =>
-  thrown instanceof ConnectError
-    ? thrown
-    : new ConnectError("internal error", Code.Internal, undefined, undefined, thrown);
+export function toldError(thrown: unknown): ConnectError {
+  if (!(thrown instanceof ConnectError)) {
+    return new ConnectError("internal error", Code.Internal, undefined, undefined, thrown);
+  }
+  if (Code[thrown.code] !== undefined) return thrown;
+  // What a wire makes of a code that is none.
+  const told = new ConnectError(thrown.rawMessage, Code.Unknown, thrown.metadata, undefined, thrown);
+  told.details = thrown.details;
+  return told;
+}
 
 /** A provider's error as its caller sees it: with nothing in common, and with the fields of the answer as metadata. */
 export function errorForCaller(told: ConnectError, metadata: Headers): ConnectError {

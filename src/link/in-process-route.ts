@@ -1,4 +1,5 @@
 import type { DescMethod } from "@bufbuild/protobuf";
+import type { ConnectError } from "@connectrpc/connect";
 import type { FieldList } from "../http/exchange.js";
 import type { InProcessMethod } from "../model/in-process-services.js";
 import type { LinkStream, LinkStreamHandler } from "./link-stream.js";
@@ -18,6 +19,14 @@ export interface InProcessFailure {
   readonly errorCode?: string;
 }
 
+/** What would go on after the end of its caller, if nobody ended it. */
+export interface CallerBound {
+  callerEnded(error: ConnectError): void;
+}
+
+/** The open calls of one caller. */
+export type OpenCalls = Pick<Set<CallerBound>, "add" | "delete">;
+
 /** A call that wants to go straight to a provider in the host's process. */
 export interface InProcessRequest {
   readonly method: DescMethod;
@@ -31,6 +40,8 @@ export interface InProcessRequest {
   messageBytes(): number;
   /** The host ends the call. Nothing is to be told of it to the host any more. */
   ended(failure: InProcessFailure): void;
+  /** The call was not refused: from now on it is one of these while it is open. Called by what ends them, at most once. */
+  belongsTo(calls: OpenCalls): void;
 }
 
 /** A call that the host lets pass, until one of the last four is called. */

@@ -13,10 +13,11 @@ import { fromHeaders, toHeaders } from "../http/field-list.js";
 import { type Deferred, deferred } from "../internal/deferred.js";
 import { avoidField } from "../model/provider-choice.js";
 import { lateError, withProvider } from "./asked-provider.js";
+import { CallerSignal } from "./in-process-calls.js";
 import { callerGoneError, errorForCaller, failureError, streamErrorMetadata, toldError } from "./in-process-error.js";
 import { handOver } from "./in-process-hand-over.js";
 import { MessagePipe } from "./in-process-pipe.js";
-import type { AdmittedCall, InProcessFailure, InProcessRequest } from "./in-process-route.js";
+import type { AdmittedCall, InProcessFailure, InProcessRequest, OpenCalls } from "./in-process-route.js";
 import type { StreamParts } from "./in-process-stream.js";
 
 type Context = HandlerContext & { abort(reason?: unknown): void };
@@ -32,6 +33,7 @@ export class StreamRun implements InProcessRequest {
   readonly #response: Deferred<StreamResponse> = deferred();
   /** Aborted when the provider's work is not wanted any more. */
   readonly #gone = new AbortController();
+  #bound: CallerSignal | undefined;
   #lastMessage: Message | undefined;
   #call: AdmittedCall | undefined;
   #context: Context | undefined;
@@ -43,6 +45,11 @@ export class StreamRun implements InProcessRequest {
     this.method = parts.method;
     this.timeoutMs = parts.timeoutMs;
     this.#parts = parts;
+  }
+
+  /** Aborted when the caller gives up or has ended, when its time is over, and when all is done. */
+  get signal(): AbortSignal {
+    return this.#bound?.signal ?? this.#parts.signal;
   }
 
   headerFields(): FieldList {
@@ -65,9 +72,14 @@ export class StreamRun implements InProcessRequest {
     this.#output.fail(error);
   }
 
+  belongsTo(calls: OpenCalls): void {
+    this.#bound = new CallerSignal(this.#parts.signal, calls);
+  }
+
   /** Runs the implementation. */
   start(call: AdmittedCall): Promise<StreamResponse> {
-    const { signal, url, timeoutMs } = this.#parts;
+    const { url, timeoutMs } = this.#parts;
+    const { signal } = this;
     const { method, implementation, owner } = call.target;
     this.#call = call;
     const context = createHandlerContext({
@@ -139,7 +151,14 @@ export class StreamRun implements InProcessRequest {
         if (this.#isOver) return;
         call.answered();
         this.#respond();
-        const copy = handOver(copier, create(type, next.value), type, this.method.output);
+        let copy: Message;
+        try {
+          copy = handOver(copier, create(type, next.value), type, this.method.output);
+        } catch (error) {
+          this.#fail(call, error);
+          // As a loop does that ends early. What the provider says to that is for nobody.
+          return void answers.return?.().catch(() => {});
+        }
         call.passed("answer");
         const room = this.#output.put(copy);
         if (room !== undefined) await room;
@@ -190,7 +209,7 @@ export class StreamRun implements InProcessRequest {
 
   readonly #onCallerSignal = (): void => {
     if (this.#isOver) return;
-    const error = ConnectError.from(getAbortSignalReason(this.#parts.signal), Code.Canceled);
+    const error = ConnectError.from(getAbortSignalReason(this.signal), Code.Canceled);
     const isLate = error.code === Code.DeadlineExceeded;
     if (isLate) this.#call?.expired();
     else this.#call?.callerGone();
@@ -217,7 +236,8 @@ export class StreamRun implements InProcessRequest {
 
   #finish(): void {
     this.#isOver = true;
-    this.#parts.signal.removeEventListener("abort", this.#onCallerSignal);
+    this.signal.removeEventListener("abort", this.#onCallerSignal);
+    this.#bound?.done();
     // The provider reads no more of the request.
     if (!this.#gone.signal.aborted) void this.#input.return();
   }

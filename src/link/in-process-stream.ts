@@ -49,14 +49,14 @@ export async function openStream(
   signal.throwIfAborted();
   const run = new StreamRun(parts);
   const opened = route.open(run);
-  const decided = opened.kind === "waiting" ? await whileWaiting(opened, signal) : opened;
+  const decided = opened.kind === "waiting" ? await whileWaiting(opened, run.signal) : opened;
   switch (decided.kind) {
     case "admitted":
       return run.start(decided);
     case "refused":
       return refused(parts.method, decided.failure);
     case "linked":
-      return overLink(decided, parts);
+      return overLink(decided, { ...parts, signal: run.signal });
     case "detour": {
       const { ticket, provider, release } = decided;
       const sent = new Headers(header);

@@ -15,13 +15,13 @@ import {
   type UnaryResponse,
 } from "@connectrpc/connect";
 import { getAbortSignalReason, runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
+import { callLimit } from "../http/call-limit.js";
 import { timeoutOf } from "../http/timeout-header.js";
 import {
   attemptLimit,
   type HeadersGiven,
   leftOf,
   limitedSignal,
-  limitOf,
   streamRequest,
   unaryAnswer,
   unaryRequest,
@@ -74,7 +74,7 @@ export class InProcessTransport implements Transport {
     contextValues?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
     try {
-      const limitMs = limitOf(timeoutMs);
+      const limitMs = callLimit(timeoutMs);
       if (this.#options.interceptors.length > 0) {
         return this.#intercepted(method, signal, limitMs, header, input, contextValues);
       }
@@ -93,7 +93,12 @@ export class InProcessTransport implements Transport {
     input: AsyncIterable<MessageInitShape<I>>,
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
-    const limitMs = limitOf(timeoutMs);
+    let limitMs: number | undefined;
+    try {
+      limitMs = callLimit(timeoutMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const { interceptors, connection } = this.#options;
     const startedAt = limitMs === undefined ? 0 : performance.now();
     return runStreamingCall<I, O>({
@@ -183,7 +188,7 @@ export class InProcessTransport implements Transport {
         else void run.run(decided, this.#turn());
         return run.answer;
       case "refused":
-        run.refuse(decided.failure);
+        run.ended(decided.failure);
         return run.answer;
       case "linked":
         if (!run.isOver) return run.overLink(decided);

@@ -25,10 +25,12 @@ import { handOver } from "./in-process-hand-over.js";
 import { contentType, InProcessResponse } from "./in-process-response.js";
 import {
   type AdmittedCall,
+  type CallerBound,
   type DecidedCall,
   type InProcessFailure,
   type InProcessRequest,
   type LinkedInProcessCall,
+  type OpenCalls,
   ticketField,
   type WaitingInProcessCall,
 } from "./in-process-route.js";
@@ -50,7 +52,7 @@ const isAdmitted = (call: AdmittedCall | Leavable | undefined): call is Admitted
   call !== undefined && "target" in call;
 
 /** One unary call that goes straight to an implementation. Costs little more than what is asked of it. */
-export class UnaryRun implements InProcessRequest, ContextSource {
+export class UnaryRun implements InProcessRequest, CallerBound, ContextSource {
   readonly method: DescMethodUnary;
   readonly timeoutMs: number | undefined;
   readonly deadlineAt: number | undefined;
@@ -66,6 +68,7 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   #call: AdmittedCall | Leavable | undefined;
   /** Set if the call goes over a link. */
   #linked: ClientUnary | undefined;
+  #openCalls: OpenCalls | undefined;
   #timer: NodeJS.Timeout | undefined;
   #onAbort: (() => void) | undefined;
   #abort: AbortController | undefined;
@@ -123,6 +126,11 @@ export class UnaryRun implements InProcessRequest, ContextSource {
     return toBinary(this.method.input, this.#message).length;
   }
 
+  belongsTo(calls: OpenCalls): void {
+    this.#openCalls = calls;
+    calls.add(this);
+  }
+
   /** The call waits for a provider to have room. */
   wait(call: WaitingInProcessCall): void {
     this.#call = call;
@@ -168,11 +176,6 @@ export class UnaryRun implements InProcessRequest, ContextSource {
 
   ended(failure: InProcessFailure): void {
     this.#giveUp(failureError(failure), callerGoneError());
-  }
-
-  /** The host does not let the call pass. */
-  refuse(failure: InProcessFailure): void {
-    this.ended(failure);
   }
 
   /**
@@ -257,9 +260,12 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   }
 
   #onCanceled(): void {
-    if (this.#isOver) return;
     const signal = this.#signal;
-    const error = ConnectError.from(signal && getAbortSignalReason(signal), Code.Canceled);
+    this.callerEnded(ConnectError.from(signal && getAbortSignalReason(signal), Code.Canceled));
+  }
+
+  callerEnded(error: ConnectError): void {
+    if (this.#isOver) return;
     const call = this.#call;
     const isLate = error.code === Code.DeadlineExceeded;
     if (!isAdmitted(call)) call?.leave(isLate ? "expired" : "caller-gone");
@@ -283,6 +289,7 @@ export class UnaryRun implements InProcessRequest, ContextSource {
   /** Ends the call for whoever listens to its signal, as Connect does in every case. */
   #finish(reason: unknown): void {
     this.#isOver = true;
+    this.#openCalls?.delete(this);
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#aborted = { reason };

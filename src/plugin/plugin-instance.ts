@@ -5,6 +5,7 @@ import type { SetRuntimeIdentityRequest } from "../gen/connectplugin/v1/identity
 import type { ExchangeHandler } from "../http/exchange.js";
 import { deferred } from "../internal/deferred.js";
 import { InFlight } from "../internal/in-flight.js";
+import { InProcessCalls } from "../link/in-process-calls.js";
 import type { InProcessServices } from "../model/in-process-services.js";
 import { DependencyCalls } from "./dependency-calls.js";
 import type { DependencyWatch } from "./dependency-watch.js";
@@ -52,6 +53,8 @@ export class PluginInstance {
   readonly #waitsForIdentity = deferred();
   readonly #registered = deferred();
   readonly #ended = deferred();
+  /** Calls to others without a connection; undefined outside of the host's process. */
+  readonly #inProcess: InProcessCalls | undefined;
   readonly #calls: DependencyCalls;
   readonly #watches: ReadonlyMap<string, DependencyWatch>;
   readonly #dependencies: readonly LiveDependency[];
@@ -74,12 +77,13 @@ export class PluginInstance {
     this.#ended.promise.catch(() => {});
     this.#registered.promise.catch(() => {});
     const suspect: HostSession["suspect"] = (used) => this.#session?.suspect(used);
+    this.#inProcess = options.inProcess && new InProcessCalls(options.inProcess);
     this.#calls = new DependencyCalls({
       cell: this.#cell,
       clock,
       identityWaitMs: definition.identityWaitMs,
       hostCallTimeoutMs: options.times.hostCallTimeoutMs,
-      inProcess: options.inProcess,
+      inProcess: this.#inProcess,
       onWait: this.#waitsForIdentity.resolve,
       suspect,
     });
@@ -236,6 +240,7 @@ export class PluginInstance {
       await Promise.race([done, deadline.promise]);
     }
     timer.cancel();
+    this.#inProcess?.close();
     this.#session?.close();
     await Promise.all([this.#link?.close(linkGraceMs), this.#options.closeServer()]);
     this.#emit({ kind: "stopped" });

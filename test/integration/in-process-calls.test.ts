@@ -1,6 +1,6 @@
 import { create, createFileRegistry } from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
-import { type Client, Code, type Interceptor } from "@connectrpc/connect";
+import { type Client, Code, ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { type CallEvent, Platform, type PlatformOptions } from "../../src/index.js";
 import { deferred } from "../../src/internal/deferred.js";
@@ -24,6 +24,15 @@ async function openPlatform(options: PlatformOptions = {}) {
 
 /** A program that is reached over HTTP only. */
 const startProgram = (options: EchoOptions) => servePlugin(echoPlugin(options), { env: {}, graceMs: 500, link: "off" });
+
+/** A module that provides `echo` as it is given. */
+const providing = (echo: object) =>
+  definePlugin({
+    id: "echo",
+    version: "1.0.0",
+    provides: { echo: { service: Echo } },
+    setup: () => ({ echo: echo as never }),
+  });
 
 test("modules call each other, and the host calls them, with no port open", async () => {
   await using host = await openPlatform();
@@ -454,4 +463,41 @@ test("calls that follow one another without a pause leave timers their turn", as
   let calls = 0;
   for (; !fired && calls < 100_000; calls++) await client.say({});
   expect(fired).toBe(true);
+});
+
+test("a stream whose provider yields what no message can hold ends, and its provider cleans up", async () => {
+  const cleaned = deferred<boolean>();
+  await using host = await openPlatform();
+  await host.platform.addPlugin({
+    module: providing({
+      async *serverStream(_: unknown, { signal }: HandlerContext) {
+        try {
+          yield { text: "first" };
+          yield { index: 2 ** 40 };
+        } finally {
+          cleaned.resolve(signal.aborted);
+        }
+      },
+    }),
+  });
+  const { client } = await addModuleCaller(host.platform);
+  const received: { readonly text: string }[] = [];
+  const error = await failureOf(readAll<{ readonly text: string }>(client.serverStream({}), received));
+  expect([error.code, received.map(({ text }) => text)]).toEqual([Code.Internal, ["first"]]);
+  expect(await cleaned.promise).toBe(true);
+  expect(host.platform.plugins().map(({ inFlight }) => inFlight)).toEqual([0, 0]);
+});
+
+test.each([0, 99])("an error with the code %i, which is none, is an unknown one", async (code) => {
+  const fail = () => {
+    throw new ConnectError("odd", code, { "x-odd": "1" });
+  };
+  await using host = await openPlatform();
+  await host.platform.addPlugin({ module: providing({ say: fail, serverStream: fail }) });
+  const { client } = await addModuleCaller(host.platform);
+  for (const call of [client.say({}), readAll(client.serverStream({}))]) {
+    const error = await failureOf(call);
+    expect([error.code, error.rawMessage, error.metadata.get("x-odd")]).toEqual([Code.Unknown, "odd", "1"]);
+  }
+  expect(host.calls.map(({ code, outcome }) => `${outcome} ${code}`)).toEqual(Array(2).fill("completed unknown"));
 });

@@ -1,6 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { fieldValue } from "../../../src/http/field-list.js";
 import { deferred } from "../../../src/internal/deferred.js";
 import type {
   AdmittedCall,
@@ -177,4 +178,34 @@ test("each attempt at a stream has what is left of the caller's limit", async ()
   await advance(40);
   await outcome;
   expect(limits).toEqual([100, 60]);
+});
+
+test("a time that is no number is refused, whatever the call", async () => {
+  const { route, requests } = startHost(() => admitted().call);
+  for (const interceptors of [[], [gives(50)]]) {
+    const client = clientOf(route, interceptors);
+    const options = { timeoutMs: Number.NaN };
+    for (const call of [client.say({}, options), readAll(client.serverStream({}, options), [])]) {
+      const { code, rawMessage } = await failureOf(call);
+      expect([code, rawMessage]).toEqual([Code.InvalidArgument, "timeoutMs must be a number of milliseconds, got NaN"]);
+    }
+  }
+  expect(requests).toEqual([]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("a part of a millisecond counts as a whole one, and an endless time is none", async () => {
+  const { route, requests } = startHost(() => admitted().call);
+  const stop = new AbortController();
+  const outcomes = [49.2, Number.POSITIVE_INFINITY].map((timeoutMs) =>
+    failureOf(readAll(clientOf(route, []).serverStream({}, { timeoutMs, signal: stop.signal }), [])),
+  );
+  await advance(0);
+  expect(requests.map(({ timeoutMs }) => timeoutMs)).toEqual([50, undefined]);
+  expect(requests.map((request) => fieldValue(request.headerFields(), "connect-timeout-ms"))).toEqual([
+    "50",
+    undefined,
+  ]);
+  stop.abort();
+  await Promise.all(outcomes);
 });

@@ -1,0 +1,79 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import type {
+  CallerBound,
+  InProcessCredential,
+  InProcessFailure,
+  InProcessHost,
+  InProcessRoute,
+  OpenCalls,
+} from "./in-process-route.js";
+
+// As of a client for connections that was closed.
+const closed = "this client is closed";
+const closedFailure: InProcessFailure = { code: "unavailable", reason: closed, retryAfterMs: undefined };
+
+/** The way of one plugin to others without a connection, until the plugin has stopped. */
+export class InProcessCalls implements InProcessHost {
+  readonly #host: InProcessHost;
+  readonly #open = new Set<CallerBound>();
+  #isClosed = false;
+
+  constructor(host: InProcessHost) {
+    this.#host = host;
+  }
+
+  route(credential: InProcessCredential, serviceType: string): InProcessRoute {
+    const route = this.#host.route(credential, serviceType);
+    return {
+      open: (request) => {
+        if (this.#isClosed) return { kind: "refused", failure: closedFailure };
+        const opened = route.open(request);
+        if (opened.kind !== "refused") request.belongsTo(this.#open);
+        return opened;
+      },
+    };
+  }
+
+  /** Ends the calls that are open, and refuses those that come later. Idempotent. */
+  close(): void {
+    this.#isClosed = true;
+    // Each caller may add to its own error.
+    for (const call of [...this.#open]) call.callerEnded(new ConnectError(closed, Code.Canceled));
+  }
+}
+
+/** A signal that is aborted with another one, and when the caller has ended. */
+export class CallerSignal implements CallerBound {
+  readonly #given: AbortSignal;
+  readonly #calls: OpenCalls;
+  readonly #controller = new AbortController();
+
+  constructor(given: AbortSignal, calls: OpenCalls) {
+    this.#given = given;
+    this.#calls = calls;
+    calls.add(this);
+    if (given.aborted) this.#onGiven();
+    else given.addEventListener("abort", this.#onGiven, { once: true });
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  callerEnded(error: ConnectError): void {
+    this.done();
+    this.#controller.abort(error);
+  }
+
+  /** The call is over: the signal will not be aborted any more. */
+  done(): void {
+    this.#calls.delete(this);
+    this.#given.removeEventListener("abort", this.#onGiven);
+  }
+
+  readonly #onGiven = (): void => {
+    this.done();
+    this.#controller.abort(getAbortSignalReason(this.#given));
+  };
+}
