@@ -17,7 +17,7 @@ const settings = (clock: ManualClock) => ({ service: Echo, resilience: { circuit
 
 /** A provider that counts its calls, and fails while it is told to. */
 async function addProvider(way: Way, host: TestHost, id: string, fault?: ConnectError) {
-  const provider = { id: "", calls: 0, fault, claims: "", isSilent: false };
+  const provider = { id: "", calls: 0, fault, claims: "", isSilent: false, breaks: false };
   const silence = (): Promise<void> => (provider.isSilent ? new Promise(() => {}) : Promise.resolve());
   const heard = ({ responseHeader }: HandlerContext): void => {
     provider.calls += 1;
@@ -40,6 +40,7 @@ async function addProvider(way: Way, host: TestHost, id: string, fault?: Connect
           heard(context);
           await silence();
           yield { text: `${id} ${text}` };
+          if (provider.breaks) throw broken();
         },
       } as never,
     }),
@@ -141,6 +142,26 @@ describe.each(ways)("a caller %s", (way) => {
     clock.advance(openMs);
     expect(await call(client)).toBe("bad");
     expect(caller.context.circuitOf("echo" as never)).toBe("closed");
+  });
+
+  test("keeps away from one whose streams break after their first message", async () => {
+    await using host = await startHost();
+    const bad = await addProvider(way, host, "bad");
+    bad.breaks = true;
+    await addProvider(way, host, "good");
+    await using caller = await startCaller(way, host, { echo: settings(manualClock()) });
+    const readAll = async (): Promise<string> => {
+      try {
+        let last = "";
+        for await (const { text } of clientOf(caller).serverStream({ text: "hi", count: 1 })) last = text;
+        return last;
+      } catch (error) {
+        return Code[ConnectError.from(error).code] ?? "";
+      }
+    };
+    expect((await inTurn(6, readAll)).filter((text) => text === "Internal")).toHaveLength(3);
+    expect(new Set(await inTurn(4, readAll))).toEqual(new Set(["good hi"]));
+    expect(bad.calls).toBe(3);
   });
 
   test("finds a provider that comes while the circuits of all others are open, without waiting", async () => {

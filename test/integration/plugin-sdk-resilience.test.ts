@@ -198,6 +198,45 @@ describe.each(ways)("a client %s", (way) => {
     if (way !== "in process") expect(states).toEqual(["open", "half-open", "closed"]);
   });
 
+  test("neither blames its provider for what it cannot send itself, nor tries it again", async () => {
+    await using host = await startHost();
+    await addEcho(way, host, {});
+    let retried = 0;
+    const retry = {
+      isRepeatable: () => true,
+      onRetry: () => {
+        retried += 1;
+      },
+    };
+    const resilience = { circuitBreaker: { failures: 1 }, retry };
+    await using caller = await startCaller(way, host, { echo: { service: Echo, resilience } });
+    const client = clientOf(caller);
+    const badValue = { text: Object.create(null) as string };
+    await expect(client.say(badValue)).rejects.toThrow(/primitive value/);
+    await expect(
+      client
+        .serverStream({ count: 2 ** 40 })
+        [Symbol.asyncIterator]()
+        .next(),
+    ).rejects.toThrow(/uint32/);
+    const throws = async function* () {
+      yield { text: "a" };
+      throw new Error("my file is gone");
+    };
+    await expect(client.clientStream(throws())).rejects.toThrow(/my file is gone/);
+    const spoils = async function* () {
+      yield { text: "a" };
+      yield badValue;
+    };
+    await expect(client.clientStream(spoils())).rejects.toThrow(/primitive value/);
+    // In process there is no head.
+    if (way !== "in process") {
+      await expect(client.say({}, { headers: { "x-large": "x".repeat(40_000) } })).rejects.toThrow(ConnectError);
+    }
+    expect([caller.context.circuitOf("echo" as never), retried]).toEqual(["closed", 0]);
+    expect((await client.say({ text: "well" })).text).toBe("well");
+  });
+
   test("tells the provider the deadline that a time limit sets", async () => {
     await using host = await startHost();
     await addEcho(way, host, { onSay: () => new Promise(() => {}) });

@@ -30,6 +30,9 @@ export interface CircuitBreakerOptions {
   readonly clock?: Clock;
 }
 
+/** Checked, with defaults. */
+export type ResolvedCircuitBreaker = Readonly<Required<CircuitBreakerOptions>>;
+
 /** A circuit that has changed. */
 export interface CircuitEvent {
   /** What `keyOf` says; empty if it is not given. */
@@ -70,7 +73,11 @@ const providersFault: ReadonlySet<Code> = new Set([
 /**
  * Counts failures in a row. When there are too many it fails calls at once, with `unavailable` and `retry-after`, until
  * one call that is let through succeeds. Errors that are the caller's (such as invalid_argument, not_found, canceled) end a row of
- * failures like an answer: somebody is there who has said so.
+ * failures like an answer: somebody is there who has said so. Calls that fail by themselves say nothing: a request that cannot be
+ * written or is too large, messages of the caller that throw, its own rate limit.
+ *
+ * The first message of a stream closes a circuit, as an answer does, but ends no row of failures: its clean end does, a reader who has had
+ * enough, or `openMs` without a failure. If it breaks after its first message that is one failure, unless its time was over.
  *
  * Calls of a plugin's clients have a circuit for each provider: the host says who was asked, and is told who is not to be asked. Calls
  * fail at once when there is nobody else. What names nobody, such as a lost connection to the host, counts for
@@ -78,8 +85,11 @@ const providersFault: ReadonlySet<Code> = new Set([
  *
  * @throws PluginHostError `INVALID_ARGUMENT` that names the option
  */
-export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBreaker {
-  const resolved = resolveCircuitBreaker(options);
+export const circuitBreaker = (options: CircuitBreakerOptions = {}): CircuitBreaker =>
+  circuitBreakerWith(resolveCircuitBreaker(options));
+
+/** {@link circuitBreaker} with checked options. */
+export function circuitBreakerWith(resolved: ResolvedCircuitBreaker): CircuitBreaker {
   const circuits = new Circuits(resolved);
   const interceptor: Interceptor = (next) => async (request) => new GuardedCall(circuits, resolved, request).run(next);
   return Object.assign(interceptor, {
@@ -94,7 +104,7 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
 export function resolveCircuitBreaker(
   given: CircuitBreakerOptions = {},
   field = "circuitBreaker",
-): Readonly<Required<CircuitBreakerOptions>> {
+): ResolvedCircuitBreaker {
   checkObject(field, given, ["failures", "openMs", "isFailure", "keyOf", "clock"]);
   const failures = checkNumber(`${field}.failures`, given.failures ?? 3, 1, 1_000_000);
   if (!Number.isInteger(failures)) throw invalid(`${field}.failures`, `must be a whole number, got ${failures}`);

@@ -106,6 +106,16 @@ export class Circuit {
     else this.#change({ kind: "closed", failures: 0 }, "a call succeeded");
   }
 
+  /**
+   * A stream has begun. That ends a trial but no row of failures, or streams that all break would never make one. Returns the permission
+   * for the rest of it.
+   */
+  begun(pass: Pass): Pass {
+    if (pass.era < this.#era || this.#state.kind === "closed") return pass;
+    this.succeeded(pass);
+    return { kind: "pass", era: this.#era };
+  }
+
   failed({ era }: Pass, reason: string): void {
     if (era < this.#era) return;
     const failures = this.#state.kind === "closed" ? this.#state.failures + 1 : this.#options.failures;

@@ -1,11 +1,14 @@
 import { Code, ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from "@connectrpc/connect";
+import type { Clock } from "../../internal/clock.js";
 import { notSentField } from "../../model/not-sent.js";
 import { avoidField } from "../../model/provider-choice.js";
 import type { Pass } from "./circuit.js";
 import { circuitOpenError } from "./circuit-open-error.js";
 import type { Circuits, KeyCircuits } from "./circuits.js";
+import { Outgoing } from "./outgoing.js";
 import { type CallResult, give, type Visit } from "./provider-circuits.js";
 import { goesThroughHost, toldProvider } from "./through-host.js";
+import { isTooLarge, isUnsent } from "./unsent.js";
 import { watched } from "./watched-stream.js";
 
 type Request = UnaryRequest | StreamRequest;
@@ -13,6 +16,8 @@ type Next = Parameters<Interceptor>[0];
 
 /** What a call has to know of its breaker's options. */
 export interface GuardedCallOptions {
+  readonly openMs: number;
+  readonly clock: Clock;
   readonly isFailure: (error: ConnectError) => boolean;
   readonly keyOf: (request: Request) => string;
 }
@@ -30,10 +35,13 @@ export class GuardedCall {
   readonly #request: Request;
   readonly #key: string;
   readonly #at: KeyCircuits;
+  readonly #outgoing: Outgoing;
   #pass!: Pass;
   /** Undefined if no host chooses the provider. */
   #visit: Visit | undefined;
   #provider: string | undefined;
+  /** When the first message of its stream came; undefined before that. */
+  #begunAt: number | undefined;
 
   constructor(circuits: Circuits, options: GuardedCallOptions, request: Request) {
     this.#circuits = circuits;
@@ -41,6 +49,7 @@ export class GuardedCall {
     this.#request = request;
     this.#key = options.keyOf(request);
     this.#at = circuits.enter(this.#key);
+    this.#outgoing = new Outgoing(request);
   }
 
   async run(next: Next): ReturnType<Next> {
@@ -60,9 +69,9 @@ export class GuardedCall {
         return response;
       }
       const tell = {
-        onFirst: () => this.#over(succeeded),
+        onFirst: () => this.#begin(),
+        onEnd: (isLeft: boolean) => this.#over(isLeft && this.#begunAt === undefined ? undecided : succeeded),
         onFailure: (thrown: unknown) => this.#failed(thrown),
-        onLeft: () => this.#over(undecided),
         onOver: () => this.#leave(),
       };
       return { ...response, message: watched(response.message, tell) };
@@ -77,12 +86,14 @@ export class GuardedCall {
   /** The request, with whom it avoids. */
   #asked(): Request {
     const visit = this.#visit;
-    if (visit === undefined) return this.#request;
-    const header = new Headers(this.#request.header);
+    const { stream, message } = this.#request;
+    const request = stream ? { ...this.#request, message: this.#outgoing.watched(message) } : this.#request;
+    if (visit === undefined) return request;
+    const header = new Headers(request.header);
     // Another breaker around this one may have some of its own.
     const given = header.get(avoidField) ?? "";
     header.set(avoidField, [...(given === "" ? [] : [given]), ...visit.avoid].join(","));
-    return { ...this.#request, header };
+    return { ...request, header };
   }
 
   /** Who was asked stands in the head of an answer. What comes behind that may be the provider's own words. */
@@ -101,16 +112,30 @@ export class GuardedCall {
       // Without one they were mended while the call was under way.
       return refusal === undefined ? thrown : this.#refused(refusal);
     }
-    this.#over(this.#resultOf(error));
+    const result = this.#resultOf(error);
+    // It was well for so long that what failed before has nothing to do with it.
+    if (result.kind === "failed" && this.#begunForMs >= this.#options.openMs) this.#over(succeeded);
+    this.#over(result);
     return thrown;
   }
 
   #resultOf(error: ConnectError): CallResult {
-    if (this.#options.isFailure(error)) return { kind: "failed", reason: error.message };
-    if (error.code === Code.Canceled) return undecided;
+    if (isUnsent(this.#request, error) || this.#outgoing.hasThrown) return undecided;
+    if (isTooLarge(error)) return this.#provider === undefined ? undecided : succeeded;
+    const hasBegun = this.#begunAt !== undefined;
+    // Many streams have no other end than their time.
+    if (hasBegun && error.code === Code.DeadlineExceeded) return undecided;
+    if (this.#options.isFailure(error)) {
+      return this.#outgoing.isUnwritable(error) ? undecided : { kind: "failed", reason: error.message };
+    }
+    if (error.code === Code.Canceled) return hasBegun ? succeeded : undecided;
     // It was the host who has said so.
     if (this.#provider !== undefined && error.metadata.has(notSentField)) return undecided;
     return succeeded;
+  }
+
+  get #begunForMs(): number {
+    return this.#begunAt === undefined ? 0 : this.#options.clock.monotonic() - this.#begunAt;
   }
 
   /** Whether the host has refused the call because of those that this breaker avoids. */
@@ -130,6 +155,19 @@ export class GuardedCall {
     return circuitOpenError(what, retryAfterMs, lastFailure);
   }
 
+  #begin(): void {
+    const { own, providers } = this.#at;
+    const visit = this.#visit;
+    if (visit === undefined || this.#provider === undefined) {
+      this.#pass = own.begun(this.#pass);
+      if (visit !== undefined) providers.untold(visit, succeeded);
+    } else {
+      own.succeeded(this.#pass);
+      this.#visit = providers.begun(visit, this.#provider);
+    }
+    this.#begunAt = this.#options.clock.monotonic();
+  }
+
   #over(result: CallResult): void {
     const { own, providers } = this.#at;
     const visit = this.#visit;
@@ -138,8 +176,8 @@ export class GuardedCall {
       if (visit !== undefined) providers.untold(visit, result);
       return;
     }
-    // There was an answer, whoever has given it.
-    own.succeeded(this.#pass);
+    // There was an answer, whoever has given it; of a stream that was its first message.
+    if (this.#begunAt === undefined) own.succeeded(this.#pass);
     providers.told(visit, this.#provider, result);
   }
 

@@ -95,11 +95,16 @@ export class ProviderCircuits {
     }
   }
 
+  /** The stream of a call for which `provider` was asked has begun. Returns what is to be given back with its result. */
+  begun(visit: Visit, provider: string): Visit {
+    const circuit = this.#heardOf(provider);
+    return { avoid: visit.avoid, trials: [], pass: circuit.begun(passFor(circuit, visit)) };
+  }
+
   /** Takes the result of a call for which `provider` was asked, as `asked` was told. */
   told(visit: Visit, provider: string, result: CallResult): void {
     const circuit = this.#heardOf(provider);
-    const pass = visit.trials.find((trial) => trial.circuit === circuit)?.pass ?? visit.pass;
-    give(circuit, pass, result);
+    give(circuit, passFor(circuit, visit), result);
   }
 
   /**
@@ -160,6 +165,9 @@ export class ProviderCircuits {
     circuit.forget(reason);
   }
 }
+
+const passFor = (circuit: Circuit, { trials, pass }: Visit): Pass =>
+  trials.find((trial) => trial.circuit === circuit)?.pass ?? pass;
 
 /** Tells a circuit of a result. */
 export function give(circuit: Circuit, pass: Pass, result: CallResult): void {

@@ -5,8 +5,8 @@ import { checkObject } from "../../http/check-object.js";
 import { timeoutOf } from "../../http/timeout-header.js";
 import { type Clock, systemClock } from "../../internal/clock.js";
 import { checkNumber } from "../../model/limits.js";
-import { pause } from "../back-off.js";
 import { TurnQueue } from "./turn-queue.js";
+import { unsent } from "./unsent.js";
 
 /** Options of {@link rateLimit}. */
 export interface RateLimitOptions {
@@ -22,26 +22,38 @@ export interface RateLimitOptions {
   readonly clock?: Clock;
 }
 
+/** Checked, with defaults. */
+export type ResolvedRateLimit = Readonly<Required<RateLimitOptions>>;
+
 /**
  * Keeps the calls that begin below a rate. One that is too early waits for its turn, in the order of arrival, if `maxWaitMs` and
- * its deadline leave time for it; otherwise it fails with `resource_exhausted` and `retry-after`, and is not sent.
+ * its deadline leave time for it; otherwise it fails with `resource_exhausted` and `retry-after`, and is not sent. One that is given up
+ * while it waits makes room for those behind it.
  *
  * @throws PluginHostError `INVALID_ARGUMENT` that names the option
  */
-export function rateLimit(options: RateLimitOptions): Interceptor {
-  const { perSecond, burst, maxWaitMs, keyOf, clock } = resolveRateLimit(options);
-  const turns = new TurnQueue(perSecond, burst, () => clock.monotonic());
+export const rateLimit = (options: RateLimitOptions): Interceptor => rateLimitWith(resolveRateLimit(options));
+
+/** {@link rateLimit} with checked options. */
+export function rateLimitWith({ perSecond, burst, maxWaitMs, keyOf, clock }: ResolvedRateLimit): Interceptor {
+  const turns = new TurnQueue(perSecond, burst, clock);
   return (next) => async (request) => {
+    const { signal } = request;
+    if (signal.aborted) throw unsent(request, givenUp(signal));
     const limitMs = Math.min(maxWaitMs, timeoutOf(request.header) ?? Number.POSITIVE_INFINITY);
     const turn = turns.take(keyOf(request), limitMs);
-    if (turn.kind === "too-late") throw tooEarly(perSecond, turn.waitMs);
-    if (turn.waitMs > 0) {
-      await pause(clock, turn.waitMs, request.signal, true);
-      if (request.signal.aborted) throw ConnectError.from(getAbortSignalReason(request.signal), Code.Canceled);
+    if (turn.kind === "too-late") throw unsent(request, tooEarly(perSecond, turn.waitMs));
+    if (turn.kind === "later") {
+      signal.addEventListener("abort", turn.leave, { once: true });
+      await turn.come;
+      signal.removeEventListener("abort", turn.leave);
+      if (signal.aborted) throw unsent(request, givenUp(signal));
     }
     return next(request);
   };
 }
+
+const givenUp = (signal: AbortSignal): ConnectError => ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
 
 function tooEarly(perSecond: number, waitMs: number): ConnectError {
   const message = `this program makes at most ${perSecond} such calls a second; the next one in ${Math.ceil(waitMs)} ms`;
@@ -51,7 +63,7 @@ function tooEarly(perSecond: number, waitMs: number): ConnectError {
 }
 
 /** @throws PluginHostError `INVALID_ARGUMENT` that names the option */
-export function resolveRateLimit(given: RateLimitOptions, field = "rateLimit"): Readonly<Required<RateLimitOptions>> {
+export function resolveRateLimit(given: RateLimitOptions, field = "rateLimit"): ResolvedRateLimit {
   checkObject(field, given, ["perSecond", "burst", "maxWaitMs", "keyOf", "clock"]);
   const perSecond = checkNumber(`${field}.perSecond`, given.perSecond, 0.001, 1_000_000);
   return Object.freeze({

@@ -1,11 +1,16 @@
 import type { Interceptor, StreamRequest, UnaryRequest } from "@connectrpc/connect";
 import { checkObject } from "../../http/check-object.js";
 import type { Clock } from "../../internal/clock.js";
-import { type CircuitBreaker, type CircuitBreakerOptions, circuitBreaker } from "./circuit-breaker.js";
-import { type RateLimitOptions, rateLimit } from "./rate-limit.js";
+import {
+  type CircuitBreaker,
+  type CircuitBreakerOptions,
+  circuitBreakerWith,
+  resolveCircuitBreaker,
+} from "./circuit-breaker.js";
+import { type RateLimitOptions, rateLimitWith, resolveRateLimit } from "./rate-limit.js";
 import { type NotSent, retryWith } from "./retry.js";
 import { type RetryOptions, resolveRetry } from "./retry-options.js";
-import { type TimeLimitOptions, timeLimit } from "./time-limit.js";
+import { resolveTimeLimit, type TimeLimitOptions, timeLimitWith } from "./time-limit.js";
 
 /** What stands between a caller and a provider. What is not named is off; `true` takes the defaults. */
 export interface ResilienceOptions {
@@ -65,20 +70,24 @@ export function resilienceOf(
   const options = given === true ? defaultResilience : given;
   checkObject(field, options, ["retry", "circuitBreaker", "rateLimit", "timeLimit"]);
   const interceptors: Interceptor[] = [];
-  const named = <T extends object>(value: T | boolean | undefined): T | undefined => {
+  const named = <T extends object>(name: keyof ResilienceOptions): readonly [T, string] | undefined => {
+    const value = options[name];
     if (value === false || value === undefined) return undefined;
-    const own = value === true ? ({} as T) : value;
-    return clock === undefined ? own : { clock, ...own };
+    const own = value === true ? {} : value;
+    // Before it is mixed with others: a spread takes anything.
+    checkObject(`${field}.${name}`, own, Object.keys(Object(own)));
+    return [(clock === undefined ? own : { clock, ...own }) as T, `${field}.${name}`];
   };
-  const retries = named<RetryOptions>(options.retry);
-  if (retries !== undefined) interceptors.push(retryWith(resolveRetry(retries, `${field}.retry`), notSent));
+  const retries = named<RetryOptions>("retry");
+  if (retries !== undefined) interceptors.push(retryWith(resolveRetry(...retries), notSent));
   interceptors.push(...around);
-  const breaker = named<CircuitBreakerOptions>(options.circuitBreaker);
-  const circuit = breaker && circuitBreaker({ ...(keyOf && { keyOf }), ...breaker });
+  const breaker = named<CircuitBreakerOptions>("circuitBreaker");
+  const circuit =
+    breaker && circuitBreakerWith(resolveCircuitBreaker({ ...(keyOf && { keyOf }), ...breaker[0] }, breaker[1]));
   if (circuit !== undefined) interceptors.push(circuit);
-  const rate = named<RateLimitOptions>(options.rateLimit);
-  if (rate !== undefined) interceptors.push(rateLimit(rate));
-  const time = named<TimeLimitOptions>(options.timeLimit);
-  if (time !== undefined) interceptors.push(timeLimit(time));
+  const rate = named<RateLimitOptions>("rateLimit");
+  if (rate !== undefined) interceptors.push(rateLimitWith(resolveRateLimit(...rate)));
+  const time = named<TimeLimitOptions>("timeLimit");
+  if (time !== undefined) interceptors.push(timeLimitWith(resolveTimeLimit(...time)));
   return { interceptors, circuit };
 }

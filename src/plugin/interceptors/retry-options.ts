@@ -1,9 +1,10 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, type ConnectError } from "@connectrpc/connect";
+import { codeFromString } from "@connectrpc/connect/protocol-connect";
 import { invalid } from "../../errors.js";
 import { checkObject } from "../../http/check-object.js";
 import { type Clock, systemClock } from "../../internal/clock.js";
-import { checkNumber } from "../../model/limits.js";
+import { checkNumber, shownValue } from "../../model/limits.js";
 import { type ResolvedRetryBudget, type RetryBudgetOptions, resolveRetryBudget } from "./retry-budget.js";
 
 /** A call that could be made again. */
@@ -32,8 +33,8 @@ export interface RetryOptions {
   /** No wait is longer, in milliseconds. A provider that asks for a longer one is not asked again. @default 10_000 */
   readonly longestDelayMs?: number;
   /**
-   * Failures after which a call is made again that may reach a provider twice.
-   * @default unavailable, deadline_exceeded, internal and unknown
+   * Failures after which a call is made again that may reach a provider twice: these and no others.
+   * @default unavailable, deadline_exceeded, internal and unknown, and resource_exhausted that says when to come back
    */
   readonly codes?: readonly Code[];
   /**
@@ -51,12 +52,15 @@ export interface RetryOptions {
   readonly clock?: Clock;
 }
 
+/** When a failure is worth another attempt: each time, or if it says when to come back. */
+export type RetryWhen = "always" | "invited";
+
 /** Checked, with defaults. */
 export interface ResolvedRetry {
   readonly maxAttempts: number;
   readonly firstDelayMs: number;
   readonly longestDelayMs: number;
-  readonly codes: ReadonlySet<Code>;
+  readonly codes: ReadonlyMap<Code, RetryWhen>;
   readonly isRepeatable: (call: RepeatableCall) => boolean;
   readonly budget: ResolvedRetryBudget | undefined;
   readonly onRetry: (event: RetryEvent) => void;
@@ -64,8 +68,15 @@ export interface ResolvedRetry {
   readonly clock: Clock;
 }
 
-// What HTTP calls 5xx, but for what no attempt changes (unimplemented, data_loss).
-const defaultCodes = [Code.Unavailable, Code.DeadlineExceeded, Code.Internal, Code.Unknown];
+const defaultCodes: readonly (readonly [Code, RetryWhen])[] = [
+  // What HTTP calls 5xx, but for what no attempt changes (unimplemented, data_loss).
+  [Code.Unavailable, "always"],
+  [Code.DeadlineExceeded, "always"],
+  [Code.Internal, "always"],
+  [Code.Unknown, "always"],
+  // Who is told to slow down was not served.
+  [Code.ResourceExhausted, "invited"],
+];
 
 const names: readonly (keyof RetryOptions)[] = [
   "maxAttempts",
@@ -95,11 +106,23 @@ export function resolveRetry(given: RetryOptions = {}, field = "retry"): Resolve
       firstDelayMs,
       2 ** 31 - 1,
     ),
-    codes: new Set(given.codes ?? defaultCodes),
+    codes: new Map(given.codes === undefined ? defaultCodes : resolveCodes(`${field}.codes`, given.codes)),
     isRepeatable: given.isRepeatable ?? (({ header }) => header.has("idempotency-key")),
     budget: given.budget === false ? undefined : resolveRetryBudget(`${field}.budget`, given.budget ?? {}),
     onRetry: given.onRetry ?? (() => {}),
     random: given.random ?? Math.random,
     clock: given.clock ?? systemClock,
+  });
+}
+
+/** Refuses names of codes and other values, which no error has. */
+function resolveCodes(field: string, codes: readonly Code[]): (readonly [Code, RetryWhen])[] {
+  if (!Array.isArray(codes)) throw invalid(field, `must be an array of Code, got ${shownValue(codes)}`);
+  return codes.map((code: Code | string, index) => {
+    if (typeof code === "number" && Code[code] !== undefined) return [code, "always"];
+    const meant = typeof code === "string" ? (codeFromString(code) ?? Code[code as keyof typeof Code]) : undefined;
+    const example = Code[meant ?? Code.Unavailable];
+    const form = `must be a value of Code of @connectrpc/connect, such as Code.${example}`;
+    throw invalid(`${field}[${index}]`, `${form}, got ${shownValue(code)}`);
   });
 }

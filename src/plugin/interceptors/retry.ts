@@ -13,10 +13,12 @@ import { getAbortSignalReason } from "@connectrpc/connect/protocol";
 import { setTimeoutOf, timeoutOf } from "../../http/timeout-header.js";
 import { pause } from "../back-off.js";
 import { isCircuitOpen } from "./circuit-open-error.js";
+import { Outgoing } from "./outgoing.js";
 import { RetryBudget } from "./retry-budget.js";
 import { retryHint } from "./retry-hint.js";
 import { type ResolvedRetry, type RetryOptions, resolveRetry } from "./retry-options.js";
 import { oneMessage, peeked, tellingStart } from "./stream-start.js";
+import { isTooLarge, isUnsent } from "./unsent.js";
 
 type Request = UnaryRequest | StreamRequest;
 
@@ -30,9 +32,10 @@ const nobodySays: NotSent = () => false;
 
 /**
  * Makes calls again that failed. Which: those whose method has the `idempotency_level` NO_SIDE_EFFECTS or IDEMPOTENT, or of
- * which `isRepeatable` says so, after one of `codes`; any that certainly reached no provider; and with
+ * which `isRepeatable` says so, after one of `codes`; any that certainly reached no provider; and unless `codes` is given, after
  * `resource_exhausted` those that were told when to come back. Server streams are made again before their first message
- * only, other streams only if nothing of what they send was taken.
+ * only, other streams only if nothing of what they send was taken. Never those that fail by themselves: a request that cannot be
+ * written or is too large, or a rate limit of this program; they cost no budget.
  *
  * Waits grow, half of each is random, none is shorter than the failure asks for, and no attempt is made after the call's
  * deadline: the last failure is thrown instead. Each attempt tells the provider what time is left.
@@ -46,7 +49,13 @@ export function retryWith(options: ResolvedRetry, notSent: NotSent = nobodySays)
   const budget = options.budget === undefined ? undefined : new RetryBudget(options.budget);
   return (next) => (request) => {
     const attempts = new Attempts(options, budget, notSent, request);
-    if (!request.stream) return attempts.run((attempt) => next(attempt(request)) as Promise<UnaryResponse>);
+    if (!request.stream) {
+      const outgoing = new Outgoing(request);
+      return attempts.run(
+        (attempt) => next(attempt(request)) as Promise<UnaryResponse>,
+        (error) => !outgoing.isUnwritable(error),
+      );
+    }
     if (request.method.methodKind === "server_streaming") return retryServerStream(attempts, request, next);
     let taken = false;
     const onStart = (): void => {
@@ -69,11 +78,15 @@ async function retryServerStream(
   next: (request: Request) => Promise<UnaryResponse | StreamResponse>,
 ): Promise<StreamResponse> {
   const messages = await oneMessage(request.message);
-  return attempts.run(async (attempt) => {
-    const response = await next(attempt({ ...request, message: messages() } as Request));
-    // Most failures of a stream come where its first message would.
-    return peeked(response as StreamResponse);
-  });
+  const outgoing = new Outgoing(request);
+  return attempts.run(
+    async (attempt) => {
+      const response = await next(attempt({ ...request, message: outgoing.watched(messages()) } as Request));
+      // Most failures of a stream come where its first message would.
+      return peeked(response as StreamResponse);
+    },
+    (error) => !outgoing.isUnwritable(error),
+  );
 }
 
 /** The attempts of one call. */
@@ -97,7 +110,7 @@ class Attempts {
 
   async run<R>(
     send: (attempt: (request: Request) => Request) => Promise<R>,
-    mayRepeat: () => boolean = () => true,
+    mayRepeat: (error: ConnectError) => boolean,
   ): Promise<R> {
     for (;;) {
       this.#count += 1;
@@ -106,7 +119,7 @@ class Attempts {
         this.#budget?.succeeded();
         return response;
       } catch (error) {
-        await this.#rest(error, mayRepeat());
+        await this.#rest(error, mayRepeat);
       }
     }
   }
@@ -120,10 +133,10 @@ class Attempts {
   };
 
   /** Returns when the next attempt is due. @throws what `failure` was, if there is to be none */
-  async #rest(failure: unknown, mayRepeat: boolean): Promise<void> {
+  async #rest(failure: unknown, mayRepeat: (error: ConnectError) => boolean): Promise<void> {
     const { signal, method } = this.#request;
     const error = ConnectError.from(failure);
-    const delayMs = signal.aborted || !mayRepeat ? undefined : this.#delayAfter(error);
+    const delayMs = signal.aborted ? undefined : this.#delayAfter(error, mayRepeat);
     if (delayMs === undefined) throw failure;
     const { clock, onRetry } = this.#options;
     try {
@@ -135,10 +148,10 @@ class Attempts {
     if (signal.aborted) throw ConnectError.from(getAbortSignalReason(signal), Code.Canceled);
   }
 
-  #delayAfter(error: ConnectError): number | undefined {
+  #delayAfter(error: ConnectError, mayRepeat: (error: ConnectError) => boolean): number | undefined {
     const { maxAttempts, firstDelayMs, longestDelayMs, random } = this.#options;
     const hintMs = retryHint(error);
-    if (!this.#isWorthIt(error, hintMs !== undefined)) return undefined;
+    if (!this.#isWorthIt(error, hintMs !== undefined) || !mayRepeat(error)) return undefined;
     const budgetLeft = this.#budget?.failed() ?? true;
     if (!budgetLeft || this.#count >= maxAttempts || hintMs === "never") return undefined;
     if (hintMs !== undefined && hintMs > longestDelayMs) return undefined;
@@ -152,10 +165,11 @@ class Attempts {
   #isWorthIt(error: ConnectError, isInvited: boolean): boolean {
     // A breaker inside of this says that nobody should ask now.
     if (isCircuitOpen(error)) return false;
+    // Nobody was asked, and what it was does not change; a limit of this program is there to be kept.
+    if (isUnsent(this.#request, error) || isTooLarge(error)) return false;
     if (this.#notSent(error)) return true;
-    // Who is told to slow down was not served.
-    const isFailure = this.#options.codes.has(error.code) || (error.code === Code.ResourceExhausted && isInvited);
-    return isFailure && this.#isRepeatable();
+    const when = this.#options.codes.get(error.code);
+    return (when === "always" || (when === "invited" && isInvited)) && this.#isRepeatable();
   }
 
   #isRepeatable(): boolean {

@@ -14,14 +14,19 @@ export interface TimeLimitOptions {
   readonly clock?: Clock;
 }
 
+/** Checked, with defaults. */
+export type ResolvedTimeLimit = Readonly<Required<TimeLimitOptions>>;
+
 /**
  * Ends unary calls that take too long with `deadline_exceeded`, and tells the provider its deadline. A call that has a shorter
  * one keeps it. Streams have no limit here: give them `timeoutMs` when you call.
  *
  * @throws PluginHostError `INVALID_ARGUMENT` that names the option
  */
-export function timeLimit(options: TimeLimitOptions = {}): Interceptor {
-  const { timeoutMs, clock } = resolveTimeLimit(options);
+export const timeLimit = (options: TimeLimitOptions = {}): Interceptor => timeLimitWith(resolveTimeLimit(options));
+
+/** {@link timeLimit} with checked options. */
+export function timeLimitWith({ timeoutMs, clock }: ResolvedTimeLimit): Interceptor {
   return (next) => async (request) => {
     if (request.stream) return next(request);
     const givenMs = timeoutOf(request.header);
@@ -46,10 +51,7 @@ export function timeLimit(options: TimeLimitOptions = {}): Interceptor {
 }
 
 /** @throws PluginHostError `INVALID_ARGUMENT` that names the option */
-export function resolveTimeLimit(
-  given: TimeLimitOptions = {},
-  field = "timeLimit",
-): Readonly<Required<TimeLimitOptions>> {
+export function resolveTimeLimit(given: TimeLimitOptions = {}, field = "timeLimit"): ResolvedTimeLimit {
   checkObject(field, given, ["timeoutMs", "clock"]);
   return Object.freeze({
     timeoutMs: checkNumber(`${field}.timeoutMs`, given.timeoutMs ?? 10_000, 1, 2 ** 31 - 1),

@@ -1,11 +1,11 @@
 /** Who is told how a stream goes. */
 export interface StreamWatcher {
-  /** The first message is there, or the end of a stream without one. */
+  /** The first message is there. */
   onFirst(): void;
+  /** The stream ended without an error, or its reader has left it. */
+  onEnd(isLeft: boolean): void;
   /** The stream ended with an error. Returns the error that the reader gets. */
   onFailure(error: unknown): unknown;
-  /** The reader left before the first message. */
-  onLeft(): void;
   /** Nobody reads it any more, however it ended. */
   onOver(): void;
 }
@@ -20,13 +20,13 @@ export async function* watched<T>(messages: AsyncIterable<T>, watcher: StreamWat
       begun = true;
       yield message;
     }
-    if (!begun) watcher.onFirst();
     told = true;
+    watcher.onEnd(false);
   } catch (error) {
     told = true;
     throw watcher.onFailure(error);
   } finally {
-    if (!told && !begun) watcher.onLeft();
+    if (!told) watcher.onEnd(true);
     watcher.onOver();
   }
 }

@@ -1,5 +1,5 @@
 import { Code } from "@connectrpc/connect";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { deferred } from "../../../../src/internal/deferred.js";
 import {
   type CircuitBreakerOptions,
@@ -166,6 +166,97 @@ test("streams count by what comes first, and by how they break", async () => {
   };
   await expect(read()).rejects.toMatchObject({ code: Code.Unavailable });
   expect(breaker.stateOf()).toBe("open");
+});
+
+describe("a stream with a first message", () => {
+  type Breaker = ReturnType<typeof bench>["breaker"];
+  const broken = async (breaker: Breaker, code = Code.Internal): Promise<void> => {
+    const stream = await streamThrough(breaker, async function* () {
+      yield "a";
+      throw failure(code);
+    });
+    await expect(textsOf(stream)).rejects.toMatchObject({ code });
+  };
+  const textsOf = async (stream: AsyncIterable<string>): Promise<string[]> => {
+    const all: string[] = [];
+    for await (const text of stream) all.push(text);
+    return all;
+  };
+  const whole = async (breaker: Breaker): Promise<unknown> =>
+    textsOf(
+      await streamThrough(breaker, async function* () {
+        yield "a";
+      }),
+    );
+  const left = async (breaker: Breaker): Promise<unknown> => {
+    const stream = await streamThrough(breaker, async function* () {
+      yield "a";
+      yield "b";
+    });
+    for await (const text of stream) return text;
+    return undefined;
+  };
+
+  test("and a break after it counts like a call that fails", async () => {
+    const { breaker } = bench();
+    for (let count = 0; count < 2; count++) await broken(breaker);
+    expect(breaker.stateOf()).toBe("closed");
+    await broken(breaker);
+    expect(breaker.stateOf()).toBe("open");
+  });
+
+  test.each([
+    { how: "a clean end", end: whole },
+    { how: "a reader who has had enough", end: left },
+    { how: "a caller who gives it up", end: (breaker: Breaker) => broken(breaker, Code.Canceled) },
+    { how: "an error that is an answer", end: (breaker: Breaker) => broken(breaker, Code.NotFound) },
+  ])("ends a row of failures with $how", async ({ end }) => {
+    const { breaker } = bench();
+    for (let rows = 0; rows < 3; rows++) {
+      for (let count = 0; count < 2; count++) await broken(breaker);
+      await end(breaker);
+    }
+    expect(breaker.stateOf()).toBe("closed");
+  });
+
+  test("whose time is over says nothing", async () => {
+    const { breaker } = bench();
+    for (let count = 0; count < 5; count++) await broken(breaker, Code.DeadlineExceeded);
+    expect(breaker.stateOf()).toBe("closed");
+    await broken(breaker);
+    await broken(breaker);
+    await broken(breaker, Code.DeadlineExceeded);
+    await broken(breaker);
+    expect(breaker.stateOf()).toBe("open");
+  });
+
+  test("closes a circuit with that; a break after it is the first failure of a new row", async () => {
+    const { clock, breaker, events } = bench();
+    for (let count = 0; count < 3; count++) await broken(breaker);
+    clock.advance(30_000);
+    await broken(breaker);
+    expect([breaker.stateOf(), events]).toEqual(["closed", ["open", "half-open", "closed"]]);
+    await broken(breaker);
+    expect(breaker.stateOf()).toBe("closed");
+    await broken(breaker);
+    expect(breaker.stateOf()).toBe("open");
+  });
+
+  test("that breaks after openMs is the first of a new row", async () => {
+    const { clock, breaker } = bench();
+    const lasting = async (ms: number): Promise<void> => {
+      const stream = await streamThrough(breaker, async function* () {
+        yield "a";
+        clock.advance(ms);
+        throw failure();
+      });
+      await expect(textsOf(stream)).rejects.toMatchObject({ code: Code.Unavailable });
+    };
+    for (let count = 0; count < 5; count++) await lasting(30_000);
+    expect(breaker.stateOf()).toBe("closed");
+    for (let count = 0; count < 2; count++) await lasting(29_999);
+    expect(breaker.stateOf()).toBe("open");
+  });
 });
 
 test.each([

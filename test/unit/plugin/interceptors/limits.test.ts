@@ -102,6 +102,54 @@ describe("a rate limit", () => {
     expect(begun).toEqual([0, 100, 200]);
   });
 
+  test("gives the place of a call that is given up to those behind it, and to those who come later", async () => {
+    const { clock, begun, call } = begin({ perSecond: 10, burst: 1, maxWaitMs: 5_000 });
+    await call();
+    const gone = Array.from({ length: 8 }, () => new AbortController());
+    const given = gone.map(({ signal }) => failureOf(call({ signal })));
+    const behind = call();
+    await settle();
+    clock.advance(50);
+    for (const one of gone) one.abort();
+    expect((await Promise.all(given)).map(({ code }) => code)).toEqual(gone.map(() => Code.Canceled));
+    const later = call();
+    for (let turn = 0; turn < 3; turn++) {
+      await settle();
+      clock.advance(50);
+    }
+    await Promise.all([behind, later]);
+    expect(begun).toEqual([0, 100, 200]);
+    expect(clock.pending).toBe(0);
+  });
+
+  test("keeps no timer when the only call that waits is given up, and takes no turn of one that came too late", async () => {
+    const { clock, begun, call } = begin({ perSecond: 10, burst: 1, maxWaitMs: 5_000 });
+    await call();
+    const gone = new AbortController();
+    const given = failureOf(call({ signal: gone.signal }));
+    await settle();
+    gone.abort();
+    await given;
+    expect(clock.pending).toBe(0);
+    expect((await failureOf(call({ signal: AbortSignal.abort() }))).code).toBe(Code.Canceled);
+    clock.advance(100);
+    await call();
+    expect(begun).toEqual([0, 100]);
+  });
+
+  test("lets those whose turns came while the program was busy begin at once, in order", async () => {
+    const { clock, begun, call } = begin({ perSecond: 10, burst: 1, maxWaitMs: 5_000 });
+    const order: number[] = [];
+    const calls = Array.from({ length: 5 }, (_, index) => call().then(() => order.push(index)));
+    await settle();
+    clock.advance(350);
+    await settle();
+    expect(begun).toEqual([0, 350, 350, 350]);
+    clock.advance(50);
+    await Promise.all(calls);
+    expect([begun.at(-1), order]).toEqual([400, [0, 1, 2, 3, 4]]);
+  });
+
   test("lets no call wait past its deadline", async () => {
     const { call } = begin({ perSecond: 1, maxWaitMs: 60_000 });
     await call();
@@ -156,6 +204,13 @@ describe("all together", () => {
   test.each([
     { given: { retries: true }, field: "resilience.retries" },
     { given: { retry: { maxAttempts: 0 } }, field: "resilience.retry.maxAttempts" },
+    { given: { retry: null as never }, field: "resilience.retry" },
+    { given: { retry: { codes: ["unavailable" as never] } }, field: "resilience.retry.codes[0]" },
+    { given: { circuitBreaker: { failures: 1.5 } }, field: "resilience.circuitBreaker.failures" },
+    { given: { circuitBreaker: "on" as never }, field: "resilience.circuitBreaker" },
+    { given: { rateLimit: true as never }, field: "resilience.rateLimit.perSecond" },
+    { given: { rateLimit: { perSecond: 5, burst: 0 } }, field: "resilience.rateLimit.burst" },
+    { given: { timeLimit: { timeoutMs: -1 } }, field: "resilience.timeLimit.timeoutMs" },
   ])("$given is refused at $field", ({ given, field }) => {
     expect(() => resilience(given)).toThrow(expect.objectContaining({ code: "INVALID_ARGUMENT", field }));
   });

@@ -124,6 +124,28 @@ describe("which calls are made again", () => {
     expect((await attemptsOf({}, {}, limited)).times).toHaveLength(3);
   });
 
+  test.each([
+    { codes: [Code.Unavailable], code: Code.ResourceExhausted, count: 1, why: "it is not among them" },
+    { codes: [Code.ResourceExhausted], code: Code.ResourceExhausted, count: 3, why: "it is among them" },
+    { codes: [Code.Aborted], code: Code.Aborted, count: 3, why: "it is among them" },
+    { codes: [], code: Code.Unavailable, count: 1, why: "there is none" },
+  ])("no others than the codes that are given: $code of $codes $count times ($why)", async ({ codes, code, count }) => {
+    const failed = () => failure(code, { "retry-after": "1" });
+    expect((await attemptsOf({ codes }, {}, failed)).times).toHaveLength(count);
+  });
+
+  test.each([
+    { codes: ["unavailable"], field: "retry.codes[0]", said: 'such as Code.Unavailable, got "unavailable"' },
+    { codes: [Code.Internal, "DataLoss"], field: "retry.codes[1]", said: 'such as Code.DataLoss, got "DataLoss"' },
+    { codes: [503], field: "retry.codes[0]", said: "such as Code.Unavailable, got 503" },
+    { codes: "unavailable", field: "retry.codes", said: 'must be an array of Code, got "unavailable"' },
+  ])("codes that no error has are refused: $codes", ({ codes, field, said }) => {
+    const message = expect.stringContaining(said);
+    expect(() => retry({ codes: codes as never })).toThrow(
+      expect.objectContaining({ code: "INVALID_ARGUMENT", field, message }),
+    );
+  });
+
   test("any that certainly reached nobody", async () => {
     const clock = manualClock();
     const interceptor = retryWith(resolveRetry({ clock, firstDelayMs: 0, budget: false }), ({ metadata }) =>
