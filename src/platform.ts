@@ -151,8 +151,9 @@ export class Platform {
   }
 
   readonly #handleUpgrade = (req: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const refusal = this.#mounted.upgradeRefusal(req, socket);
-    void this.#host.front.handleUpgrade(req, socket, head, connectionInfoOf(socket), refusal);
+    this.#mounted.upgrade(req, socket, head, (early, refusal) => {
+      void this.#host.front.handleUpgrade(req, socket, early, connectionInfoOf(socket), refusal);
+    });
   };
 
   /**

@@ -58,7 +58,10 @@ export interface ServerExchange {
   readonly bodyless: boolean;
   /** The request's trailers; empty until `body` has ended. */
   requestTrailers(): FieldList;
-  /** Sends a 1xx answer: 102 or 103. 100 goes out by itself as soon as the body is first read. */
+  /**
+   * Sends a 1xx answer, before `respond`. Not 100, which goes out by itself as soon as the body is first read, nor 101. One
+   * that cannot be sent (over HTTP/1.0, or with a field that is not valid) is left out.
+   */
   informational(status: number, fields: FieldList): void;
   /** Sends status and fields. With `endOfAnswer` the answer has neither body nor trailers. */
   respond(status: number, fields: FieldList, endOfAnswer?: boolean): void;

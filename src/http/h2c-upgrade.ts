@@ -8,9 +8,13 @@ const upgradeFields = new Set(["upgrade", "http2-settings", "connection"]);
  * (7.8) allows. With a listener for upgrades node:http hands all of them over and serves none.
  */
 export function canUpgrade(req: IncomingMessage): boolean {
-  if (req.method !== "GET" || req.httpVersionMinor === 0 || hasBody(req)) return false;
-  const offers = (req.headers.upgrade ?? "").split(",").map((offer) => offer.trim().toLowerCase());
-  return !offers.every((offer) => offer === "h2c" || offer === "");
+  return req.method === "GET" && req.httpVersionMinor !== 0 && !hasBody(req) && !offersOnlyH2c(req);
+}
+
+/** Whether the request wishes for HTTP/2, if for anything, which is always ignored. */
+export function offersOnlyH2c({ headers }: IncomingMessage): boolean {
+  const offers = (headers.upgrade ?? "").split(",").map((offer) => offer.trim().toLowerCase());
+  return offers.every((offer) => offer === "h2c" || offer === "");
 }
 
 /** The request's head as it was sent, without the upgrade, to be parsed again as a normal request. */

@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
-import type { Readable, Writable } from "node:stream";
+import type { Duplex, Readable, Writable } from "node:stream";
 import { BaseExchange, type ExchangeOptions, ignoreError, isBodyless } from "./base-exchange.js";
-import type { ConnectionInfo, FieldList, RequestHead } from "./exchange.js";
+import type { ConnectionInfo, FieldList } from "./exchange.js";
 import { fieldValue, hasField, noFields, toFieldList, toFieldObject } from "./field-list.js";
+import { Http1Head } from "./http1-request-head.js";
+import { isInterim, toInterimHead } from "./interim-answer.js";
 import { RequestDrain } from "./request-drain.js";
-import { connectionInfoOf } from "./socket-info.js";
 import type { WriteBatch } from "./write-batch.js";
 
 /** What an exchange over HTTP/1.1 may be given. */
@@ -20,51 +21,8 @@ export interface Http1ExchangeOptions extends ExchangeOptions {
 const nothing = Buffer.alloc(0);
 /** Up to here the beginning of a body is joined with the head. */
 const maxJoinedBytes = 4_096;
-
-class Http1Head implements RequestHead {
-  readonly #req: IncomingMessage;
-  #fields: FieldList | undefined;
-  #connection: ConnectionInfo | undefined;
-
-  constructor(req: IncomingMessage, connection: ConnectionInfo | undefined) {
-    this.#req = req;
-    this.#connection = connection;
-  }
-
-  get method(): string {
-    return this.#req.method ?? "";
-  }
-
-  get target(): string {
-    return this.#req.url ?? "";
-  }
-
-  set target(target: string) {
-    this.#req.url = target;
-  }
-
-  get authority(): string {
-    return this.#req.headers.host ?? "";
-  }
-
-  get httpVersion(): "1.0" | "1.1" {
-    return this.#req.httpVersionMinor === 0 ? "1.0" : "1.1";
-  }
-
-  get fields(): FieldList {
-    this.#fields ??= toFieldList(this.#req.rawHeaders);
-    return this.#fields;
-  }
-
-  header(name: string): string | undefined {
-    return fieldValue(this.fields, name);
-  }
-
-  get connection(): ConnectionInfo {
-    this.#connection ??= connectionInfoOf(this.#req.socket);
-    return this.#connection;
-  }
-}
+/** What 1xx answers may take that wait for the answers in front of theirs. */
+const maxInterimBytes = 16_384;
 
 /**
  * An exchange over HTTP/1.1 (or 1.0). A caller who closes its sending side counts as gone, as node:http has it.
@@ -80,6 +38,8 @@ export class Http1Exchange extends BaseExchange {
   #drain: RequestDrain | undefined;
   /** What was written and waits with the head for a tick; `nothing` while only the head does. */
   #held: Buffer | string | undefined;
+  /** 1xx answers that wait for the answers in front of this one. */
+  #interim = "";
 
   /** @param continueWanted the caller waits for `100 Continue` and node:http has not sent it, as in `checkContinue` */
   constructor(
@@ -129,18 +89,17 @@ export class Http1Exchange extends BaseExchange {
 
   informational(status: number, fields: FieldList): void {
     const { res } = this.raw;
-    if (this.#unusable() || res.headersSent || this.head.httpVersion === "1.0") return;
-    if (status === 102) return res.writeProcessing();
-    if (status !== 103) return;
-    const hints: Record<string, string | string[]> = {};
-    for (let index = 0; index + 1 < fields.length; index += 2) {
-      const name = fields[index] as string;
-      hints[name] = hints[name] === undefined ? (fields[index + 1] as string) : `${hints[name]}, ${fields[index + 1]}`;
-    }
-    try {
-      res.writeEarlyHints(hints);
-    } catch {
-      // Node takes well-formed `link` fields only. A hint is never worth a failed call.
+    if (this.#unusable() || res.headersSent || this.head.httpVersion === "1.0" || !isInterim(status)) return;
+    const head = toInterimHead(status, fields);
+    if (head === undefined) return;
+    const { socket } = res;
+    if (socket !== null) {
+      // A caller who reads slowly does without rather than that they pile up.
+      if (socket.writable && !socket.writableNeedDrain) socket.write(head, "latin1");
+    } else if (this.#interim.length + head.length <= maxInterimBytes) {
+      // Node says that it is an answer's turn before it sends what was written of that one.
+      if (this.#interim === "") res.once("socket", (itsTurn) => itsTurn.write(this.#interim, "latin1"));
+      this.#interim += head;
     }
   }
 
@@ -154,6 +113,8 @@ export class Http1Exchange extends BaseExchange {
     if (endOfAnswer && req.method !== "HEAD" && !isBodyless(status) && !hasField(fields, "content-length")) {
       sent = [...fields, "content-length", "0"];
     }
+    // Bytes that are missing would be taken from the next answer on the connection, and those too many for one.
+    res.strictContentLength = true;
     // With fields of a framework on it, node:http would keep only the last of several values of a name.
     if (res.getHeaderNames().length > 0) res.writeHead(status, toFieldObject(sent));
     else res.writeHead(status, sent as string[]);
@@ -169,7 +130,8 @@ export class Http1Exchange extends BaseExchange {
       this.#held = chunk;
       return true;
     }
-    return this.response.write(chunk);
+    this.release();
+    return this.#unlessWrongLength(() => this.raw.res.write(chunk)) ?? true;
   }
 
   override reply(status: number, fields: FieldList, body: Uint8Array | string): void {
@@ -186,7 +148,7 @@ export class Http1Exchange extends BaseExchange {
     this.#held = undefined;
     if (held === undefined || this.#unusable()) return;
     if (held === nothing) this.raw.res.flushHeaders();
-    else this.raw.res.write(textOf(held), "latin1");
+    else this.#unlessWrongLength(() => this.raw.res.write(textOf(held), "latin1"));
   }
 
   end(trailers?: FieldList): void {
@@ -203,14 +165,30 @@ export class Http1Exchange extends BaseExchange {
     }
     if (!req.complete) this.#dropRequest();
     if (res.socket !== null) this.#batch?.hold(res.socket);
-    if (held === undefined || held === nothing) res.end();
-    else res.end(textOf(held), "latin1");
+    this.#unlessWrongLength(() => {
+      if (held === undefined || held === nothing) res.end();
+      else res.end(textOf(held), "latin1");
+    });
+  }
+
+  /** Cuts the answer off if it does not have the length that its head has announced. */
+  #unlessWrongLength<T>(write: () => T): T | undefined {
+    try {
+      return write();
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ERR_HTTP_CONTENT_LENGTH_MISMATCH") throw error;
+      this.abort();
+      return undefined;
+    }
   }
 
   abort(): void {
     if (this.ended !== undefined) return;
-    const { socket, httpVersionMinor } = this.raw.req;
+    const { req, res } = this.raw;
+    const { socket, httpVersionMinor } = req;
     this.settle("aborted");
+    // The answers in front are nobody's to cut. Of this one nothing has left yet, so that the end is enough.
+    if (res.socket === null && !socket.destroyed) return void res.once("socket", endConnection);
     // Where the end of the connection is the end of the answer, only a reset tells that something is missing.
     if (httpVersionMinor === 0 && "resetAndDestroy" in socket) socket.resetAndDestroy();
     else socket.destroy();
@@ -300,6 +278,12 @@ function onFinish(this: OwnedResponse): void {
 
 function onClose(this: OwnedResponse): void {
   this[exchangeOf]?.closed();
+}
+
+/** After what was written to it. */
+export function endConnection(socket: Duplex): void {
+  if ("destroySoon" in socket && typeof socket.destroySoon === "function") socket.destroySoon();
+  else socket.end();
 }
 
 function release(exchange: Http1Exchange): void {

@@ -1,4 +1,5 @@
 import http, { type IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
 import { hasBody } from "./h2c-upgrade.js";
 import type { HttpServerLimits } from "./server-limits.js";
 
@@ -35,4 +36,37 @@ export function newHttp1Server(limits: Http1Limits, isUpgrade: (req: IncomingMes
   // Node would drop fields beyond a number of its own, in silence; they are counted where requests are checked.
   server.maxHeadersCount = 0;
   return server;
+}
+
+/**
+ * Takes the connections of a server of node:http off it.
+ *
+ * @returns serves HTTP/1.1 on a connection; again on one that node has let go of for the sake of an upgrade that is ignored
+ */
+export function takeConnections(server: http.Server): (socket: Duplex) => void {
+  const [listener] = server.listeners("connection");
+  server.removeAllListeners("connection");
+  return (socket) => {
+    listener?.call(server, socket);
+    removeTwins(socket);
+    // Node 20 tells of a resume a tick after it was asked for, also when the socket was paused in between: it would read
+    // on without end for a request whose body nobody reads. Once, and behind the listener that node has put there anew.
+    socket.off("resume", pauseIfPaused).on("resume", pauseIfPaused);
+    socket.resume();
+  };
+}
+
+/** Node leaves some of its listeners on what is no socket of the system when it lets go of it. */
+function removeTwins(socket: Duplex): void {
+  for (const event of ["pause", "resume"]) {
+    const seen = new Set<unknown>();
+    for (const listener of socket.listeners(event)) {
+      if (seen.has(listener)) socket.off(event, listener as () => void);
+      seen.add(listener);
+    }
+  }
+}
+
+function pauseIfPaused(this: Duplex): void {
+  if (this.isPaused()) this.emit("pause");
 }

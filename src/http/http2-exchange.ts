@@ -3,7 +3,8 @@ import { type Readable, Writable } from "node:stream";
 import type { Timer } from "../internal/clock.js";
 import { BaseExchange, type ExchangeOptions, ignoreError, isBodyless } from "./base-exchange.js";
 import type { ConnectionInfo, FieldList, RequestHead } from "./exchange.js";
-import { fieldValue, joinCookies, noFields, toFieldList, toFieldObject } from "./field-list.js";
+import { fieldValue, hasField, joinCookies, noFields, toFieldList, toFieldObject } from "./field-list.js";
+import { isInterim, toInterimFields } from "./interim-answer.js";
 import { RequestDrain } from "./request-drain.js";
 import { resetStream } from "./reset-stream.js";
 import { connectionInfoOf } from "./socket-info.js";
@@ -68,6 +69,11 @@ export class Http2Exchange extends BaseExchange {
   /** Whether the answer is complete only when its trailers, or the lack of them, are told. */
   #trailersFollow = false;
   #sink: Writable | undefined;
+  /** The length of the body that the head has announced. */
+  #announced: number | undefined;
+  #written = 0;
+  /** Whether what somebody else writes to the stream is counted, too. */
+  #countsAll = false;
   #drain: RequestDrain | undefined;
   /** Set while the end of the answer waits behind other frames, and a reset behind it. */
   #resetWaits: Timer | undefined;
@@ -109,7 +115,15 @@ export class Http2Exchange extends BaseExchange {
   }
 
   get response(): Writable {
-    return this.#sink ?? this.raw.stream;
+    if (this.#sink !== undefined) return this.#sink;
+    this.#countAll();
+    return this.raw.stream;
+  }
+
+  override write(chunk: Buffer): boolean {
+    if (this.#sink !== undefined) return this.#sink.write(chunk);
+    if (!this.#countsAll) this.#written += chunk.length;
+    return this.raw.stream.write(chunk);
   }
 
   requestTrailers(): FieldList {
@@ -118,8 +132,9 @@ export class Http2Exchange extends BaseExchange {
 
   informational(status: number, fields: FieldList): void {
     const { stream } = this.raw;
-    if (this.#unusable() || stream.headersSent || (status !== 102 && status !== 103)) return;
-    stream.additionalHeaders(toHttp2Fields(fields, status));
+    if (this.#unusable() || stream.headersSent || !isInterim(status)) return;
+    const sent = toInterimFields(fields);
+    if (sent !== undefined) stream.additionalHeaders(toHttp2Fields(sent, status));
   }
 
   respond(status: number, fields: FieldList, endOfAnswer = false): void {
@@ -127,6 +142,9 @@ export class Http2Exchange extends BaseExchange {
     const { stream } = this.raw;
     const headers = toHttp2Fields(fields, status);
     if (isBodyless(status)) this.#sink ??= sink();
+    if (this.#sink === undefined && hasField(fields, "content-length"))
+      this.#announced = Number(headers["content-length"]);
+    if (endOfAnswer && (this.#announced ?? 0) !== 0) return this.abort();
     if (endOfAnswer || this.#sink !== undefined) return this.#respondWithHeadOnly(headers);
     this.#trailersFollow = true;
     // Node's compatibility objects on the same stream would send trailers of their own, and only one set can be sent.
@@ -142,6 +160,7 @@ export class Http2Exchange extends BaseExchange {
     if (!stream.headersSent) this.respond(200, noFields);
     // An answer of only a head was complete with that.
     if (stream.writableEnded) return;
+    if (this.#announced !== undefined && this.#announced !== this.#written) return this.abort();
     this.#trailers = trailers;
     if (!this.bodyless && !stream.readableEnded) this.#dropRequest();
     stream.end();
@@ -155,6 +174,21 @@ export class Http2Exchange extends BaseExchange {
 
   #unusable(): boolean {
     return this.ended !== undefined || this.raw.stream.destroyed || this.raw.stream.closed;
+  }
+
+  #countAll(): void {
+    if (this.#countsAll) return;
+    this.#countsAll = true;
+    const { stream } = this.raw;
+    const write = stream.write.bind(stream) as (chunk: Buffer | string, ...rest: unknown[]) => boolean;
+    stream.write = ((chunk: Buffer | string, ...rest: unknown[]) => {
+      const [encoding] = rest;
+      this.#written += Buffer.byteLength(
+        chunk,
+        typeof encoding === "string" ? (encoding as BufferEncoding) : undefined,
+      );
+      return write(chunk, ...rest);
+    }) as typeof stream.write;
   }
 
   #respondWithHeadOnly(headers: OutgoingHttpHeaders): void {

@@ -9,8 +9,9 @@ import { type BaseExchange, ignoreError } from "./base-exchange.js";
 import { ConnectionIntake } from "./connection-intake.js";
 import type { ConnectionInfo, ServerExchange } from "./exchange.js";
 import { canUpgrade, headWithoutUpgrade } from "./h2c-upgrade.js";
+import { holdInput } from "./held-input.js";
 import { Http1Exchange, type Http1ExchangeOptions } from "./http1-exchange.js";
-import { newHttp1Server } from "./http1-server.js";
+import { newHttp1Server, takeConnections } from "./http1-server.js";
 import { Http2Exchange } from "./http2-exchange.js";
 import { serveHttp2 } from "./http2-server-session.js";
 import type { AcceptOptions, ListenTarget, OnePortServerOptions } from "./one-port-options.js";
@@ -86,15 +87,7 @@ class Server implements OnePortServer {
     this.#drain = { maxBytes: this.#limits.dropMaxBytes, timeoutMs: this.#limits.dropTimeoutMs };
     this.#clock = options.clock ?? systemClock;
     this.#http1 = this.#createHttp1();
-    const [listener] = this.#http1.listeners("connection");
-    this.#http1.removeAllListeners("connection");
-    this.#serveHttp1 = (socket) => {
-      listener?.call(this.#http1, socket);
-      // Node 20 tells of a resume a tick after it was asked for, also when the socket was paused in between: it would read
-      // on without end for a request whose body nobody reads.
-      socket.on("resume", pauseIfPaused);
-      socket.resume();
-    };
+    this.#serveHttp1 = takeConnections(this.#http1);
     this.#intake = new ConnectionIntake({
       clock: this.#clock,
       firstByteTimeoutMs: this.#limits.firstByteTimeoutMs,
@@ -180,10 +173,12 @@ class Server implements OnePortServer {
     const serve = (req: IncomingMessage, res: ServerResponse): void => this.#serveRequest(req, res, false);
     server.on("request", serve).on("checkExpectation", serve);
     server.on("checkContinue", (req, res) => this.#serveRequest(req, res, true));
-    server.on("connect", (_req, socket) => this.#intake.connectionOf(socket)?.refuse(501));
+    server.on("connect", (req, _socket, head) => this.#handOver(req, head, (connection) => connection.refuse(501)));
     server.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseBadRequest(error, socket));
     // Needed without a handler for upgrades too: Node without a listener loses what follows such a request's head.
-    server.on("upgrade", (req, socket, head) => this.#upgrade(req, socket, head));
+    server.on("upgrade", (req, _socket, head) => {
+      this.#handOver(req, head, (connection, input) => this.#upgrade(connection, req, input));
+    });
     return server;
   }
 
@@ -214,7 +209,7 @@ class Server implements OnePortServer {
     if (req.headers.upgrade !== undefined) res.shouldKeepAlive = false;
     const exchange = new Http1Exchange(req, res, this.#exchangeOptions(connection), continueWanted);
     const refusal = http1Refusal(req, this.#limits, continueWanted ? undefined : req.headers.expect);
-    if (refusal !== undefined) connection.refusing = true;
+    if (refusal !== undefined) connection.refuseOthers();
     this.#serve(connection, exchange, refusal);
   }
 
@@ -270,11 +265,21 @@ class Server implements OnePortServer {
     return this.#options.onUpgrade !== undefined && canUpgrade(req);
   }
 
-  #upgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void {
+  /** Node has let go of the connection; the answers in front of this request have to leave all the same. */
+  #handOver(
+    { socket }: IncomingMessage,
+    head: Buffer,
+    then: (connection: ServerConnection, input: Buffer) => void,
+  ): void {
     const connection = this.#intake.connectionOf(socket);
+    if (connection === undefined) return void socket.destroy();
+    if (connection.refusing) return void holdInput(socket, head);
+    connection.afterAnswers(head, (input) => then(connection, input));
+  }
+
+  #upgrade(connection: ServerConnection, req: IncomingMessage, head: Buffer): void {
+    const { socket } = connection;
     const { onUpgrade } = this.#options;
-    // An upgrade sent behind a request that is still being answered cannot be served in order.
-    if (connection === undefined || connection.exchanges.size > 0 || connection.refusing) return void socket.destroy();
     if (onUpgrade === undefined || !this.#isUpgrade(req)) {
       socket.pause();
       socket.unshift(Buffer.concat([headWithoutUpgrade(req), head]));
@@ -291,8 +296,4 @@ class Server implements OnePortServer {
       socket.destroy();
     }
   }
-}
-
-function pauseIfPaused(this: Duplex): void {
-  if (this.isPaused()) this.emit("pause");
 }

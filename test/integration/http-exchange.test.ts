@@ -350,7 +350,75 @@ describe.each(matrix)("HTTP/$version over $way", ({ version, way }) => {
     exchange.informational(110, []);
     exchange.respond(200, [], true);
     await call.answer();
-    expect(statuses.slice(0, 2)).toEqual([102, 103]);
+    expect(statuses).toEqual([102, 103, 103, 110]);
+  });
+
+  test("sends 1xx answers with all their fields, and none that could be taken for something else", async () => {
+    const { handler, next } = capture();
+    await using server = await startServer({ handler });
+    using call = startCall(server, version, { way });
+    const seen: unknown[] = [];
+    const note = (status: number, { link, "x-a": a, "content-length": length }: Record<string, unknown>) =>
+      seen.push([status, link, a, length]);
+    call.request.on("information", (info: { statusCode: number; headers: Record<string, unknown> }) =>
+      note(info.statusCode, info.headers),
+    );
+    call.request.on("headers", (fields: Record<string, unknown>) => note(fields[":status"] as number, fields));
+    call.request.end();
+    const exchange = await next();
+    exchange.informational(103, ["link", "</a>; rel=preload", "link", "</b>; rel=preload; as=style"]);
+    exchange.informational(103, ["link", "</a>; rel=preload, </b>; rel=preload", "x-a", "1", "content-length", "5"]);
+    for (const status of [99, 100, 101, 200, 103.5]) exchange.informational(status, []);
+    exchange.informational(103, ["x-a", "a\r\nb"]);
+    exchange.informational(199, ["x-a", "2"]);
+    exchange.respond(200, [], true);
+    exchange.informational(103, []);
+    expect((await call.answer()).status).toBe(200);
+    expect(seen).toEqual([
+      [103, "</a>; rel=preload, </b>; rel=preload; as=style", undefined, undefined],
+      [103, "</a>; rel=preload, </b>; rel=preload", "1", undefined],
+      [199, undefined, "2", undefined],
+    ]);
+  });
+
+  test.each([
+    {
+      what: "fewer bytes than announced",
+      write: (exchange: ServerExchange) => void exchange.write(Buffer.from("abc")),
+    },
+    { what: "no byte of those announced", write: () => {} },
+    {
+      what: "more bytes than announced",
+      write: (exchange: ServerExchange) => void exchange.write(Buffer.from("abcdefgh")),
+    },
+    { what: "fewer, past the exchange", write: (exchange: ServerExchange) => void exchange.response.write("abc") },
+  ])("an answer of $what is cut off and never looks complete", async ({ write }) => {
+    const { handler, next } = capture();
+    await using server = await startServer({ handler });
+    using call = startCall(server, version, { way });
+    call.request.end();
+    const exchange = await next();
+    exchange.respond(200, ["content-length", "5"]);
+    write(exchange);
+    exchange.end();
+    await expect(within(1_000, "the answer", call.answer())).rejects.toThrow();
+    expect(exchange.ended).toEqual({ kind: "aborted" });
+    expect(server.errors).toEqual([]);
+  });
+
+  test("an answer of the announced length is complete, however it was written", async () => {
+    const { handler, next } = capture();
+    await using server = await startServer({ handler });
+    using call = startCall(server, version, { way });
+    call.request.end();
+    const exchange = await next();
+    exchange.respond(200, ["content-length", "6"]);
+    exchange.write(Buffer.from("a"));
+    exchange.response.write("\u00e9", "utf8");
+    exchange.write(Buffer.from("b"));
+    exchange.response.write("cd");
+    exchange.end();
+    expect((await call.answer()).text).toBe("a\u00c3\u00a9bcd");
   });
 
   test("fields of the connection that a handler passes on do no harm", async () => {
