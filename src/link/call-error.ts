@@ -16,8 +16,12 @@ const detailsField = 3;
 
 /** The end of a call that failed with `told`, of whose metadata `trailers` holds what is to be sent. */
 export function endOfError(told: ConnectError, trailers: FieldList = noFields): LinkEnd {
-  return { code: told.code, message: told.rawMessage, details: writeDetails(told), trailers };
+  return { code: knownCode(told.code), message: told.rawMessage, details: writeDetails(told), trailers };
 }
+
+/** What is no code of Connect's is `unknown`, as over HTTP. With 0 an error would look like an end that is none. */
+const knownCode = (code: number): Code =>
+  Number.isInteger(code) && code >= Code.Canceled && code <= Code.Unauthenticated ? code : Code.Unknown;
 
 /** Undefined without details. A detail that cannot be written makes an internal error of the whole, as over HTTP. */
 function writeDetails(error: ConnectError): Uint8Array | undefined {
@@ -40,8 +44,7 @@ function anyOf(detail: Detail): { typeUrl: string; value: Uint8Array } {
 
 /** The error that an end tells of, as callers get it. */
 export function errorOfEnd(end: LinkEnd, metadata: Headers): ConnectError {
-  const code = end.code >= Code.Canceled && end.code <= Code.Unauthenticated ? (end.code as Code) : Code.Unknown;
-  const error = new ConnectError(end.message, code, metadata);
+  const error = new ConnectError(end.message, knownCode(end.code), metadata);
   if (end.details !== undefined) error.details.push(...readDetails(end.details));
   return error;
 }

@@ -25,10 +25,6 @@ export type HeadersGiven = ConstructorParameters<typeof Headers>[0];
 /** The URL of a method as interceptors see it. It is never dialled. */
 export const urlOf = (method: DescMethod): string => createMethodUrl("http://host.invalid", method);
 
-/** A time limit as Connect's own transports read it: no number, or none above 0, is none. */
-export const limitOf = (timeoutMs: number | undefined): number | undefined =>
-  timeoutMs === undefined || timeoutMs <= 0 ? undefined : timeoutMs;
-
 /** What is left of a limit, which began to count at `startedAt` of `performance.now()`; at least 1 ms. */
 export const leftOf = (limitMs: number, startedAt: number): number =>
   Math.max(1, Math.ceil(limitMs - (performance.now() - startedAt)));

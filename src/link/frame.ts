@@ -7,6 +7,9 @@ export const pieceBytes = 16_384;
 /** What a frame with message bytes costs in windows beside these bytes, so that empty messages are not free. */
 export const pieceOverheadBytes = 16;
 
+/** Longest reason of a reset or go-away, in bytes, that is read; what it has beyond that is left out. */
+export const longestReasonBytes = 4_096;
+
 /** The protocol's version that we speak. */
 export const linkVersion = 1;
 

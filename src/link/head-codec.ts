@@ -2,18 +2,19 @@ import type { FieldList } from "../http/exchange.js";
 import { noFields } from "../http/field-list.js";
 import { type CallKind, callKind, closeCode, LinkFault } from "./frame.js";
 import type { FrameWriter } from "./frame-writer.js";
+import type { LinkLimits } from "./link-limits.js";
 import type { LinkCallHead, LinkEnd } from "./link-stream.js";
 import type { SectionReader } from "./section-reader.js";
-import { isAllowed, type ReceiveTable, type SendTable } from "./text-table.js";
+import { isPseudo, type ReceiveTable, type SendTable } from "./text-table.js";
 
 /** What each field, and each head, counts towards the limit beside its bytes. */
-const fieldOverheadBytes = 16;
+export const fieldOverheadBytes = 16;
 
 /** Limits of a head. */
-export interface HeadLimits {
-  readonly maxHeadBytes: number;
-  readonly maxFields: number;
-}
+export type HeadLimits = Pick<LinkLimits, "maxHeadBytes" | "maxFields">;
+
+/** Limits of an end. */
+export type EndLimits = HeadLimits & Pick<LinkLimits, "maxErrorBytes">;
 
 /** The end of a call that went well and has no trailers. */
 export const okEnd: LinkEnd = Object.freeze({ code: 0, message: "", details: undefined, trailers: noFields });
@@ -62,10 +63,12 @@ export function readCallHead(reader: SectionReader, table: ReceiveTable, limits:
   const deadlineMs = reader.varint();
   const path = table.read(reader, "path");
   const fields = readFields(reader, table, limits, table.lastBytes);
+  if (kind !== callKind.http) refusePseudoFields(fields);
   reader.leaveSection();
   return { kind: kind as CallKind, deadlineMs, path, fields };
 }
 
+/** Which of the names may begin with `:` is for those to say who know the call; see {@link refusePseudoFields}. */
 export function readAnswerHead(reader: SectionReader, table: ReceiveTable, limits: HeadLimits): FieldList {
   reader.enterSection();
   const fields = readFields(reader, table, limits, 0);
@@ -73,18 +76,23 @@ export function readAnswerHead(reader: SectionReader, table: ReceiveTable, limit
   return fields;
 }
 
-export function readEnd(reader: SectionReader, table: ReceiveTable, limits: HeadLimits): LinkEnd {
+export function readEnd(reader: SectionReader, table: ReceiveTable, limits: EndLimits): LinkEnd {
   reader.enterSection();
   const code = reader.varint();
   const messageBytes = reader.varint();
   const message = reader.text(messageBytes);
   const detailsBytes = reader.varint();
-  // A copy: errors are kept for longer than the chunk that they came in should be.
-  const details = detailsBytes === 0 ? undefined : Uint8Array.from(reader.bytes(detailsBytes));
-  const trailers = readFields(reader, table, limits, messageBytes + detailsBytes);
+  const bytes = reader.bytes(detailsBytes);
+  const trailers = readFields(reader, table, limits, countedErrorBytes(messageBytes + detailsBytes, limits));
+  refusePseudoFields(trailers);
   reader.leaveSection();
-  return { code, message, details, trailers };
+  // A copy: errors are kept for longer than the chunk that they came in should be.
+  return { code, message, details: detailsBytes === 0 ? undefined : Uint8Array.from(bytes), trailers };
 }
+
+/** An error that is within its own limit leaves all of `maxHeadBytes` to the trailers. */
+export const countedErrorBytes = (bytes: number, { maxErrorBytes }: EndLimits): number =>
+  bytes > maxErrorBytes ? bytes : 0;
 
 function readFields(reader: SectionReader, table: ReceiveTable, limits: HeadLimits, bytesBefore: number): FieldList {
   const count = reader.varint();
@@ -109,41 +117,10 @@ function tooLarge(count: number, bytes: number, limits: HeadLimits): LinkFault {
   );
 }
 
-/**
- * What is wrong with a head that we are about to send; undefined if the other side will take it. Checked here because the
- * other side ends the whole link for a bad one, and with it the calls of others.
- */
-export function headProblem(
-  fields: FieldList,
-  path: string,
-  limits: HeadLimits,
-  fieldsAreAllowed: boolean,
-  otherBytes = 0,
-): string | undefined {
-  if (!isAllowed(path, "path")) return `${JSON.stringify(path.slice(0, 64))} cannot be a path`;
-  const count = fields.length >>> 1;
-  const fixed = otherBytes + path.length + fieldOverheadBytes * (count + 1);
-  let bytes = fixed;
-  for (let index = 0; index < fields.length; index++) {
-    const text = fields[index] as string;
-    const use = index % 2 === 0 ? "name" : "value";
-    if (!fieldsAreAllowed && !isAllowed(text, use)) return `${JSON.stringify(text.slice(0, 64))} cannot be a ${use}`;
-    bytes += text.length * 3;
+/** @throws LinkFault if there is `:method` or the like where no HTTP message begins */
+export function refusePseudoFields(fields: FieldList): void {
+  for (let index = 0; index < fields.length; index += 2) {
+    if (!isPseudo(fields[index] as string)) continue;
+    throw new LinkFault(closeCode.protocol, `${JSON.stringify(fields[index])} cannot be a name here`);
   }
-  if (bytes > limits.maxHeadBytes) {
-    // Counting exactly costs more, and texts are rarely that long.
-    bytes = fixed;
-    for (const text of fields) bytes += Buffer.byteLength(text);
-  }
-  if (count <= limits.maxFields && bytes <= limits.maxHeadBytes) return undefined;
-  return `${count} fields with ${bytes} bytes; the other side takes at most ${limits.maxFields} and ${limits.maxHeadBytes}`;
-}
-
-/** What is wrong with the head of a call; as {@link headProblem}. */
-export function callHeadProblem(head: LinkCallHead, limits: HeadLimits, fieldsAreAllowed: boolean): string | undefined {
-  const { deadlineMs } = head;
-  if (!(Number.isSafeInteger(deadlineMs) && deadlineMs >= 0 && deadlineMs < 2 ** 48)) {
-    return `deadlineMs is ${deadlineMs}; it must be a whole number, or 0 for none`;
-  }
-  return headProblem(head.fields, head.path, limits, fieldsAreAllowed);
 }

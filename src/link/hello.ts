@@ -1,6 +1,6 @@
 import { closeCode, frameType, LinkFault, linkVersion } from "./frame.js";
 import type { FrameWriter } from "./frame-writer.js";
-import { defaultLinkLimits, type LinkLimits, leastFrameBytes, maxWindowBytes } from "./link-limits.js";
+import { type LinkLimits, leastFrameBytes, maxWindowBytes } from "./link-limits.js";
 import type { SectionReader } from "./section-reader.js";
 
 /** What the other side has said that it takes. */
@@ -14,6 +14,7 @@ export type PeerLimits = Pick<
   | "streamWindowBytes"
   | "linkWindowBytes"
   | "tableSlots"
+  | "maxErrorBytes"
 >;
 
 const magic = 0x43504c4b; // "CPLK"
@@ -28,7 +29,21 @@ const settings: readonly (keyof PeerLimits)[] = [
   "streamWindowBytes",
   "linkWindowBytes",
   "tableSlots",
+  "maxErrorBytes",
 ];
+
+/** What a side takes that does not say so. They never change: peers of any age count on them. */
+export const unsaidLimits: PeerLimits = Object.freeze({
+  maxFrameBytes: 131_072,
+  maxHeadBytes: 32_768,
+  maxFields: 200,
+  maxMessageBytes: 16_777_216,
+  maxStreams: 1_024,
+  streamWindowBytes: 65_536,
+  linkWindowBytes: 67_108_864,
+  tableSlots: 256,
+  maxErrorBytes: 0,
+});
 
 /** Writes the first frame of a link. */
 export function writeHello(writer: FrameWriter, limits: LinkLimits): void {
@@ -43,7 +58,7 @@ export function writeHello(writer: FrameWriter, limits: LinkLimits): void {
 }
 
 /**
- * Reads the first frame's payload. What it does not set has the default; settings that we do not know are skipped.
+ * Reads the first frame's payload. What it does not set is as in {@link unsaidLimits}; settings that we do not know are skipped.
  *
  * @throws LinkFault if the other side speaks something else, or no version of it that we speak
  */
@@ -54,7 +69,7 @@ export function readHello(reader: SectionReader): PeerLimits {
   if (version < linkVersion) {
     throw new LinkFault(closeCode.version, `the other side speaks version ${version}, we speak ${linkVersion}`);
   }
-  const peer: { -readonly [Name in keyof PeerLimits]: number } = { ...defaultLinkLimits };
+  const peer: { -readonly [Name in keyof PeerLimits]: number } = { ...unsaidLimits };
   while (!reader.done) {
     const name = settings[reader.varint() - 1];
     const value = reader.varint();
@@ -63,7 +78,7 @@ export function readHello(reader: SectionReader): PeerLimits {
   // Senders count on this much; with less an honest head or message would be too large.
   if (
     peer.maxHeadBytes < 1_024 ||
-    peer.maxFrameBytes < leastFrameBytes(peer.maxHeadBytes) ||
+    peer.maxFrameBytes < leastFrameBytes(peer) ||
     Math.min(peer.streamWindowBytes, peer.linkWindowBytes) < 1_024 ||
     Math.max(peer.streamWindowBytes, peer.linkWindowBytes) > maxWindowBytes
   ) {

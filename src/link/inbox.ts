@@ -7,6 +7,7 @@ import {
   frameFlag,
   frameType,
   LinkFault,
+  longestReasonBytes,
   pieceOverheadBytes,
   type ResetCode,
   resetCode,
@@ -121,6 +122,11 @@ export class Inbox implements FrameSink {
     return { bytes: bytes.subarray(at, to), cost: to - at + pieceOverheadBytes, endOfMessage, end };
   }
 
+  /** What is left up to `to`, if that is not too much: it goes on to callers, and is kept with errors. */
+  #reason(to: number): string {
+    return this.#reader.text(Math.min(to - this.#reader.at, longestReasonBytes));
+  }
+
   #control(type: number, id: number, bytes: Buffer, from: number, to: number): void {
     const reader = this.#reader;
     reader.reset(bytes, from, to);
@@ -140,7 +146,7 @@ export class Inbox implements FrameSink {
       case frameType.reset: {
         this.spend("resets");
         const code = reader.uint(2);
-        const message = reader.text(to - reader.at);
+        const message = this.#reason(to);
         return this.#events.reset(id, code <= resetCode.protocol ? (code as ResetCode) : resetCode.internal, message);
       }
       case frameType.ping:
@@ -153,7 +159,7 @@ export class Inbox implements FrameSink {
         this.spend("pings");
         const code = reader.uint(2);
         const taken = reader.uint(6);
-        const message = reader.text(to - reader.at);
+        const message = this.#reason(to);
         return this.#events.goAway(code < closeCode.lost ? (code as CloseCode) : closeCode.internal, taken, message);
       }
       case frameType.hello:

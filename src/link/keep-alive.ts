@@ -8,17 +8,20 @@ export interface KeepAliveActions {
   dead(message: string): void;
 }
 
-/** Finds out that the other side has fallen silent, or takes nothing, with one timer that is not touched by calls. */
+/**
+ * Finds out that the other side has fallen silent, or takes nothing, with one timer, which what comes in moves only while a
+ * question waits for its answer.
+ */
 export class KeepAlive {
   readonly #clock: Clock;
   readonly #limits: LinkLimits;
   readonly #actions: KeepAliveActions;
   #timer: Timer | undefined;
   #firesAt = 0;
+  #heardAt = 0;
+  /** A question was asked, and nothing has come since. */
   #asked = false;
   #blockedSince: number | undefined;
-  /** To be set when anything comes in. */
-  heard = true;
 
   constructor(clock: Clock, limits: LinkLimits, actions: KeepAliveActions) {
     this.#clock = clock;
@@ -27,12 +30,22 @@ export class KeepAlive {
   }
 
   start(): void {
+    this.#heardAt = this.#clock.monotonic();
     this.#arm(this.#limits.keepAliveIntervalMs);
   }
 
   stop(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
+  }
+
+  /** Something came in. */
+  heard(): void {
+    this.#heardAt = this.#clock.monotonic();
+    if (!this.#asked) return;
+    this.#asked = false;
+    this.#timer?.cancel();
+    this.#arm(this.#limits.keepAliveIntervalMs);
   }
 
   /** The transport has begun to refuse bytes, or takes them again. */
@@ -51,11 +64,8 @@ export class KeepAlive {
     if (this.#blockedSince !== undefined && now - this.#blockedSince >= writeStallTimeoutMs) {
       return this.#actions.dead(`the other side has taken nothing for ${Math.round(now - this.#blockedSince)} ms`);
     }
-    if (this.heard) {
-      this.heard = false;
-      this.#asked = false;
-      return this.#arm(keepAliveIntervalMs);
-    }
+    const silentMs = now - this.#heardAt;
+    if (silentMs < keepAliveIntervalMs) return this.#arm(Math.ceil(keepAliveIntervalMs - silentMs));
     // A timer that is late means that this process was busy, and what the other side sent may still wait to be read.
     const busy = now - this.#firesAt > keepAliveTimeoutMs / 2;
     if (this.#asked && !busy) {

@@ -16,6 +16,7 @@ import {
 } from "@connectrpc/connect";
 import { runStreamingCall, runUnaryCall } from "@connectrpc/connect/protocol";
 import { PluginHostError } from "../errors.js";
+import { callLimit } from "../http/call-limit.js";
 import type { FieldList } from "../http/exchange.js";
 import { timeoutOf } from "../http/timeout-header.js";
 import { errorOfReset } from "./call-error.js";
@@ -24,7 +25,6 @@ import {
   attemptLimit,
   type HeadersGiven,
   leftOf,
-  limitOf,
   streamRequest,
   unaryAnswer,
   unaryRequest,
@@ -79,7 +79,12 @@ export class LinkCallTransport implements Transport {
     input: MessageInitShape<I>,
     contextValues?: ContextValues,
   ): Promise<UnaryResponse<I, O>> {
-    const limitMs = limitOf(timeoutMs);
+    let limitMs: number | undefined;
+    try {
+      limitMs = callLimit(timeoutMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const { interceptors } = this.#options;
     const call = { method, limitMs, contextValues } as UnaryParts;
     if (interceptors.length === 0) {
@@ -109,7 +114,12 @@ export class LinkCallTransport implements Transport {
     input: AsyncIterable<MessageInitShape<I>>,
     contextValues?: ContextValues,
   ): Promise<StreamResponse<I, O>> {
-    const limitMs = limitOf(timeoutMs);
+    let limitMs: number | undefined;
+    try {
+      limitMs = callLimit(timeoutMs);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     const { interceptors, connection } = this.#options;
     const startedAt = performance.now();
     return runStreamingCall<I, O>({

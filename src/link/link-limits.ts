@@ -2,12 +2,17 @@ import { invalid } from "../errors.js";
 
 /** What one side of a link takes from the other, and how long it waits. Counts and bytes are for one link. */
 export interface LinkLimits {
-  /** Payload of one frame. At least twice `maxHeadBytes` and 16,384 more. @default 131_072 */
+  /** Payload of one frame. At least twice `maxHeadBytes`, `maxErrorBytes` and 16,384 more. @default 1_572_864 */
   readonly maxFrameBytes: number;
-  /** Path, fields, messages and details of one head or end, each field counted with 16 bytes more. @default 32_768 */
+  /** Path and fields of one head, or trailers of one end, each field counted with 16 bytes more. @default 131_072 */
   readonly maxHeadBytes: number;
-  /** Fields of one head or end. @default 200 */
+  /** Fields of one head or end. @default 4_096 */
   readonly maxFields: number;
+  /**
+   * Message and details of the error that a call ends with. More of them may still come if they fit, together with the
+   * trailers, into `maxHeadBytes`. @default 1_048_576
+   */
+  readonly maxErrorBytes: number;
   /** One message, where whole messages are asked for. @default 16_777_216 */
   readonly maxMessageBytes: number;
   /** Calls that the other side may have open. @default 1_024 */
@@ -39,9 +44,11 @@ export interface LinkLimits {
 
 /** The limits of a link that was given none. */
 export const defaultLinkLimits: LinkLimits = Object.freeze({
-  maxFrameBytes: 131_072,
-  maxHeadBytes: 32_768,
-  maxFields: 200,
+  maxFrameBytes: 1_572_864,
+  // What the router takes as the head of a provider's answer over HTTP, with room for what the link adds to each field.
+  maxHeadBytes: 131_072,
+  maxFields: 4_096,
+  maxErrorBytes: 1_048_576,
   maxMessageBytes: 16_777_216,
   maxStreams: 1_024,
   maxWaitingCalls: 16_384,
@@ -66,7 +73,7 @@ export const heldLinkLimits = Object.freeze({
 }) satisfies Partial<LinkLimits>;
 
 const smallest: Partial<LinkLimits> = { maxHeadBytes: 1_024, streamWindowBytes: 1_024, linkWindowBytes: 1_024 };
-const zeroAllowed: ReadonlySet<string> = new Set(["tableSlots", "maxWaitingCalls"]);
+const zeroAllowed: ReadonlySet<string> = new Set(["tableSlots", "maxWaitingCalls", "maxErrorBytes"]);
 
 /**
  * Fills the defaults in and checks.
@@ -86,7 +93,7 @@ export function resolveLinkLimits(given: Partial<LinkLimits> = {}): LinkLimits {
       throw invalid(`link.${name}`, `is ${value}; it must be at most ${maxWindowBytes}`);
     }
   }
-  const frame = leastFrameBytes(limits.maxHeadBytes);
+  const frame = leastFrameBytes(limits);
   if (limits.maxFrameBytes < frame || limits.maxFrameBytes > 0xff_ffff) {
     throw invalid("link.maxFrameBytes", `is ${limits.maxFrameBytes}; it must be from ${frame} to ${0xff_ffff}`);
   }
@@ -97,4 +104,7 @@ export function resolveLinkLimits(given: Partial<LinkLimits> = {}): LinkLimits {
 export const maxWindowBytes = 2 ** 31 - 1;
 
 /** A frame may carry a head, an end and a piece. */
-export const leastFrameBytes = (maxHeadBytes: number): number => 2 * maxHeadBytes + 16_384;
+export const leastFrameBytes = ({
+  maxHeadBytes,
+  maxErrorBytes,
+}: Pick<LinkLimits, "maxHeadBytes" | "maxErrorBytes">): number => 2 * maxHeadBytes + maxErrorBytes + 16_384;

@@ -3,9 +3,9 @@ import type { FieldList } from "../http/exchange.js";
 import type { Timer } from "../internal/clock.js";
 import { CallReceiver } from "./call-receiver.js";
 import { ControlFrames } from "./control-frames.js";
-import { type CloseCode, closeCode, LinkFault, resetCode } from "./frame.js";
-import { callHeadProblem, headProblem } from "./head-codec.js";
-import { type PeerLimits, writeHello } from "./hello.js";
+import { type CloseCode, callKind, closeCode, LinkFault, resetCode } from "./frame.js";
+import { callHeadProblem } from "./head-problem.js";
+import { type PeerLimits, unsaidLimits, writeHello } from "./hello.js";
 import { Inbox, type InboxEvents } from "./inbox.js";
 import { KeepAlive } from "./keep-alive.js";
 import { type LinkLimits, resolveLinkLimits } from "./link-limits.js";
@@ -111,9 +111,10 @@ export class LinkSession {
       throw new PluginHostError("PLUGIN_UNREACHABLE", `the link is ${this.state} and takes no calls; dial again`);
     }
     // Callers often pass the same list of fields with every call.
-    const problem = callHeadProblem(head, peer, head.fields === this.#checkedFields);
+    const problem = callHeadProblem(head, peer, head.fields === this.#checkedFields)?.message;
     if (problem !== undefined) throw new PluginHostError("INVALID_ARGUMENT", `the call cannot be sent: ${problem}`);
-    this.#checkedFields = head.fields;
+    // What an HTTP exchange may have is not good for other calls.
+    if (head.kind !== callKind.http) this.#checkedFields = head.fields;
     if (this.#calls.ours >= peer.maxStreams && this.#calls.waiting >= this.#limits.maxWaitingCalls) {
       const message = `${this.#calls.ours} calls are open on the link and ${this.#calls.waiting} wait; call less at a time`;
       throw new PluginHostError("LIMIT_REACHED", message);
@@ -219,7 +220,7 @@ export class LinkSession {
   #data(bytes: Uint8Array): void {
     if (this.#state === "closed") return;
     this.#bytesReceived += bytes.length;
-    this.#keepAlive.heard = true;
+    this.#keepAlive.heard();
     try {
       this.#inbox.push(bytes);
     } catch (error) {
@@ -250,8 +251,7 @@ export class LinkSession {
     return {
       outbox: this.#outbox,
       limits: this.#limits,
-      headProblem: (fields, otherBytes) =>
-        this.#peer === undefined ? undefined : headProblem(fields, "/", this.#peer, false, otherBytes),
+      peer: () => this.#peer ?? unsaidLimits,
       abandon: (stream, code, message) => {
         if (stream.id !== 0 && !stream.openWaits) this.#control.reset(stream.id, code, message);
         this.#over(stream);

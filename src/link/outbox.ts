@@ -7,6 +7,7 @@ import type { LinkTransport } from "./link-transport.js";
 import type { Piece, StreamCore } from "./stream-core.js";
 import { type FrameContent, noContent, writeStreamFrame } from "./stream-frame.js";
 import { SendTable } from "./text-table.js";
+import { WaitingEnds } from "./waiting-ends.js";
 
 // A batch is handed to the transport when it has this much; one frame may go beyond.
 const maxBatchBytes = 65_536;
@@ -47,6 +48,7 @@ export class Outbox {
   /** Streams whose head may have to go out alone. */
   #heads: StreamCore[] = [];
   readonly #waitForLink = new Set<StreamCore>();
+  readonly #ends = new WaitingEnds();
   #scheduled = false;
   #blocked = false;
   #stopped = false;
@@ -91,7 +93,7 @@ export class Outbox {
         return true;
       }
     }
-    if (end !== undefined) stream.endPending = end;
+    if (end !== undefined) stream.endPending = this.#ends.enter(end);
     if (bytes !== undefined) stream.enqueue(bytes, endOfMessage);
     this.activate(stream);
     return false;
@@ -150,6 +152,7 @@ export class Outbox {
 
   /** Forgets a stream that is over. */
   forget(stream: StreamCore): void {
+    this.#endLeaves(stream);
     if (this.#waitForLink.size > 0) this.#waitForLink.delete(stream);
   }
 
@@ -277,7 +280,13 @@ export class Outbox {
     stream.sendWindow -= cost;
     this.#linkWindow -= cost;
     if (end === undefined) return;
-    stream.endPending = undefined;
+    this.#endLeaves(stream);
     this.#events.ended(stream);
+  }
+
+  #endLeaves(stream: StreamCore): void {
+    if (stream.endPending === undefined) return;
+    this.#ends.leave(stream.endPending);
+    stream.endPending = undefined;
   }
 }

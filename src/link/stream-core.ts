@@ -1,7 +1,10 @@
 import type { FieldList } from "../http/exchange.js";
 import type { Expiring } from "./deadline-wheel.js";
+import { fittingEnd, fittingHead } from "./fitting.js";
 import { callKind, closeCode, LinkFault, type ResetCode, resetCode } from "./frame.js";
-import { okEnd } from "./head-codec.js";
+import { okEnd, refusePseudoFields } from "./head-codec.js";
+import type { HeadProblem } from "./head-problem.js";
+import type { PeerLimits } from "./hello.js";
 import type { LinkLimits } from "./link-limits.js";
 import type { LinkCallHead, LinkEnd, LinkStream, LinkStreamHandler } from "./link-stream.js";
 import { MessageAssembly } from "./message-assembly.js";
@@ -19,8 +22,8 @@ export interface Piece {
 export interface StreamOwner {
   readonly outbox: Outbox;
   readonly limits: LinkLimits;
-  /** What is wrong with fields that we are about to send, if anything. */
-  headProblem(fields: FieldList, otherBytes: number): string | undefined;
+  /** What the other side takes. There is no stream before it has said so. */
+  peer(): PeerLimits;
   /** Tells the other side that a stream is given up, and forgets it. */
   abandon(stream: StreamCore, code: ResetCode, message: string): void;
   /** Gives room for so many bytes back to the other side. */
@@ -90,12 +93,12 @@ export class StreamCore implements LinkStream, Expiring {
 
   sendHead(fields: FieldList, informational = false): void {
     if (this.closed || this.ours || this.#headGiven || this.#ending) return;
-    const problem = this.#owner.headProblem(fields, 0);
-    if (problem !== undefined) return this.end(internalError(`head of the answer: ${problem}`));
+    const fitting = fittingHead(fields, this.head.kind, informational, this.#owner.peer());
+    if ("code" in fitting) return this.#cannotSend("head of the answer", fitting);
     const { outbox } = this.#owner;
-    if (informational) return outbox.informational(this, fields);
+    if (informational) return outbox.informational(this, fitting);
     this.#headGiven = true;
-    this.answerHead = fields;
+    this.answerHead = fitting;
     outbox.announce(this);
   }
 
@@ -108,14 +111,12 @@ export class StreamCore implements LinkStream, Expiring {
 
   end(end: LinkEnd = okEnd, message?: Uint8Array): void {
     if (this.closed || this.#ending) return;
-    this.#ending = true;
     const plain =
       end === okEnd || (end.code === 0 && end.message === "" && end.details === undefined && end.trailers.length === 0);
-    const { outbox } = this.#owner;
-    const problem = plain ? undefined : this.#endProblem(end);
-    if (problem === undefined) outbox.write(this, message, message !== undefined, plain ? okEnd : end);
-    // Without the details, which are what makes an end large. It still says what happened.
-    else outbox.write(this, undefined, false, internalError(`end of the call: ${problem}`, end.code));
+    const fitting = plain ? okEnd : fittingEnd(end, this.head.kind, this.#owner.peer());
+    if (!("trailers" in fitting)) return this.#cannotSend("end of the call", fitting);
+    this.#ending = true;
+    this.#owner.outbox.write(this, message, message !== undefined, fitting);
   }
 
   reset(code: ResetCode, message = ""): void {
@@ -175,6 +176,7 @@ export class StreamCore implements LinkStream, Expiring {
       if (this.#informationalSeen > 64) throw this.#fault("has more than 64 informational heads");
     } else {
       this.#headSeen = true;
+      if (this.head.kind !== callKind.http) refusePseudoFields(fields);
     }
     this.handler.onHead?.(fields, informational);
   }
@@ -245,8 +247,12 @@ export class StreamCore implements LinkStream, Expiring {
     this.consume();
   }
 
-  #endProblem(end: LinkEnd): string | undefined {
-    return this.#owner.headProblem(end.trailers, Buffer.byteLength(end.message) + (end.details?.length ?? 0));
+  /** Ends the call because what there is to say cannot be sent. An HTTP exchange has no end that could tell of an error. */
+  #cannotSend(what: string, { code, message }: HeadProblem): void {
+    const reason = `${what}: ${message}`;
+    if (this.head.kind === callKind.http) this.reset(code, reason);
+    // 13 is `internal` among Connect's codes.
+    else this.end({ ...okEnd, code: 13, message: reason });
   }
 
   #fail(code: ResetCode, message: string): void {
@@ -258,6 +264,3 @@ export class StreamCore implements LinkStream, Expiring {
     return new LinkFault(closeCode.protocol, `stream ${this.id} ${what}`);
   }
 }
-
-// 13 is `internal` among Connect's codes.
-const internalError = (message: string, code = 0): LinkEnd => ({ ...okEnd, code: code === 0 ? 13 : code, message });

@@ -112,6 +112,9 @@ export class ReceiveTable {
   }
 }
 
+/** Whether a name is one of `:method` and the like, which are no fields of an HTTP message but its first line. */
+export const isPseudo = (name: string): boolean => name.charCodeAt(0) === 0x3a;
+
 /** Whether a text can be sent for this use. */
 export function isAllowed(text: string, use: TextUse): boolean {
   if (use === "value") return !badValue.test(text);

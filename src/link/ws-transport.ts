@@ -4,6 +4,9 @@ import type { LinkTransport, LinkTransportEvents } from "./link-transport.js";
 // Bytes that may wait in the connection before a sender is asked to stop.
 const highWaterBytes = 262_144;
 
+// Larger batches are cut: the other side takes no message of more than 4 MiB, and frames may be larger.
+const messageBytes = 262_144;
+
 const binary = { binary: true } as const;
 
 /**
@@ -57,7 +60,9 @@ export class WsTransport implements LinkTransport {
 
   send(bytes: Uint8Array): boolean {
     const socket = this.#socket;
-    socket.send(bytes, binary, this.#sent);
+    for (let at = 0; at < bytes.length; at += messageBytes) {
+      socket.send(bytes.length <= messageBytes ? bytes : bytes.subarray(at, at + messageBytes), binary, this.#sent);
+    }
     this.#full = socket.bufferedAmount > highWaterBytes;
     return !this.#full;
   }

@@ -15,6 +15,7 @@ const triesAfter: Readonly<Record<UpstreamFailure["kind"], number>> = {
   // Mostly a kept connection that the provider was just closing. Only calls that may reach it twice come here.
   broken: 1,
   "bad-answer": 0,
+  "too-large": 0,
   unreachable: 0,
   untrusted: 0,
   timeout: 0,

@@ -205,7 +205,14 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
   broken(failure: UpstreamFailure): void {
     if (this.#state === "over") return;
     const { runtimeId } = this.#decision.provider.plugin;
-    if (this.#state === "answering") {
+    if (failure.kind === "too-large") {
+      // An answer all the same: there is nothing wrong with the provider that its other callers should have to do with.
+      if (this.#state !== "answering") this.context.traffic.answered(runtimeId);
+      this.#fail(
+        failureOf("internal", 500, `${runtimeId} has answered with too much: ${failure.message}`),
+        "provider-failed",
+      );
+    } else if (this.#state === "answering") {
       const reason = `${runtimeId} broke off its answer: ${failure.message}`;
       this.context.traffic.broke(runtimeId, reason);
       this.#fail(this.#unavailable(reason, 502), "provider-failed");

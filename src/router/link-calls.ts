@@ -40,6 +40,8 @@ class LinkAccount extends CallAccount {
 
 /** Paths that are remembered as they were read: a caller's calls mostly go to the same few. */
 const maxPaths = 1_024;
+// And are short, while a path that somebody makes up can be as long as a head.
+const longestPath = 1_024;
 
 /** Calls of messages from links to providers. */
 export class LinkCalls {
@@ -78,6 +80,7 @@ export class LinkCalls {
     let target = this.#paths.get(path);
     if (target === undefined) {
       target = parseServicePath(path);
+      if (path.length > longestPath) return target;
       if (this.#paths.size >= maxPaths) this.#paths.clear();
       this.#paths.set(path, target);
     }

@@ -161,7 +161,9 @@ export class LinkedCall extends LinkedCallState implements LinkStreamHandler, Wa
     const { traffic, options } = this.context.forward;
     const { runtimeId } = this.provider;
     const reason = `${runtimeId} ${hasAnswered ? "broke off its answer" : "broke the call off before it answered"}: ${message}`;
-    if (hasAnswered) traffic.broke(runtimeId, reason);
+    // Whatever was too large, it was looked at: nothing is wrong with the provider that its other callers should have to do with.
+    if (code === resetCode.tooLarge) traffic.answered(runtimeId);
+    else if (hasAnswered) traffic.broke(runtimeId, reason);
     else traffic.failed(runtimeId, reason);
     this.fail(failureOfReset(code, reason, options.retryAfterMs), "provider-failed");
   }

@@ -11,7 +11,7 @@ const failureOfReset: Readonly<Record<ResetCode, UpstreamFailure["kind"]>> = {
   [resetCode.refused]: "refused",
   [resetCode.deadline]: "broken",
   [resetCode.unavailable]: "broken",
-  [resetCode.tooLarge]: "bad-answer",
+  [resetCode.tooLarge]: "too-large",
   [resetCode.internal]: "bad-answer",
   [resetCode.protocol]: "bad-answer",
 };

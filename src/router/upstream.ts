@@ -22,8 +22,8 @@ export interface UpstreamFailure {
    * not looked at this call. Both are safe to try again. `speaks-http2`: an HTTP/1.1 call met a provider that only speaks
    * HTTP/2, and has not understood any of it. `untrusted`: no TLS connection, for a reason that does not pass by itself,
    * such as a certificate that is not accepted; the provider has seen nothing. `timeout`: no connection in time. `broken`: anything may
-   * have happened. `bad-answer`: the provider answered, with something that is no answer. `invalid`: the request cannot be
-   * written on such a connection.
+   * have happened. `bad-answer`: the provider answered, with something that is no answer. `too-large`: the provider
+   * has answered, with more than it may send on such a connection. `invalid`: the request cannot be written on such a connection.
    */
   readonly kind:
     | "unreachable"
@@ -33,6 +33,7 @@ export interface UpstreamFailure {
     | "timeout"
     | "broken"
     | "bad-answer"
+    | "too-large"
     | "invalid";
   /** For people. */
   readonly message: string;

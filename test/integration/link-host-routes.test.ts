@@ -1,11 +1,11 @@
 import http from "node:http";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { type Client, createClient } from "@connectrpc/connect";
+import { type Client, Code, createClient } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { expect, onTestFinished, test } from "vitest";
 import { connectHandler } from "../../src/http/connect-handler.js";
 import type { CallEvent } from "../../src/index.js";
-import { callKind } from "../../src/link/frame.js";
+import { callKind, resetCode } from "../../src/link/frame.js";
 import { okEnd } from "../../src/link/head-codec.js";
 import { HttpExchange } from "../../src/link/http-exchange.js";
 import type { LinkStream, LinkStreamHandler } from "../../src/link/link-stream.js";
@@ -96,6 +96,23 @@ test("calls of the host's own program reach a provider that has nothing but a li
   for await (const { text } of client.bidiStream(texts("x", "y"))) both.push(text);
   expect(both).toEqual(["x", "y"]);
   expect(far.heads.map(({ kind }) => kind)).toEqual([callKind.unary, callKind.bidi]);
+});
+
+test("what a provider takes for too large fails its caller, and the provider goes on for the others", async () => {
+  await using host = await startHost();
+  const full = (stream: LinkStream): LinkStreamHandler | undefined => {
+    if (!stream.head.path.endsWith("/Full")) return undefined;
+    stream.reset(resetCode.tooLarge, "a message has more than 5 bytes");
+    return { onData() {}, onEnd() {}, onReset() {} };
+  };
+  await using far = await linkPlugin(host.url, await host.handshake("far"), { serve: full });
+  await far.register("echo");
+  await using near = await linkPlugin(host.url, await host.handshake("near"));
+  for (let call = 0; call < 6; call++) {
+    const { end } = await near.call("/services/echo/any/Full");
+    expect([end?.code, end?.message]).toEqual([Code.ResourceExhausted, expect.stringContaining("more than 5 bytes")]);
+  }
+  expect((await near.call("/services/echo/any/Say")).messages).toEqual(["hi"]);
 });
 
 test("an upgrade to a provider that has nothing but a link is refused with the reason", async () => {

@@ -11,8 +11,9 @@ export const linkSchema = z
     z.strictObject({
       maxLinks: count("Links at once"),
       maxFrameBytes: bytes("Payload of one frame"),
-      maxHeadBytes: bytes("Size of one head or end"),
+      maxHeadBytes: bytes("Size of one head, or of the trailers of one end"),
       maxFields: count("Fields of one head or end"),
+      maxErrorBytes: z.int().min(0).exactOptional().describe("Message and details of a call's error, in bytes"),
       maxMessageBytes: bytes("One message"),
       maxStreams: count("Calls that one plugin may have open on its link"),
       maxWaitingCalls: count("Calls that wait because a plugin takes no more", 0),

@@ -37,3 +37,9 @@ test.each([
   const error = errorOfReset(reset, "why");
   expect([error.code, error.metadata.get("retry-after")]).toEqual([code, retryAfter]);
 });
+
+test.each([0, 99, -1, 2.5])("an error with the code %d, which is none, is unknown with its message", (code) => {
+  const end = endOfError(new ConnectError("why", code as Code));
+  expect([end.code, end.message]).toEqual([Code.Unknown, "why"]);
+  expect(errorOfEnd({ ...end, code }, new Headers()).code).toBe(Code.Unknown);
+});

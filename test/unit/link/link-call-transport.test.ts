@@ -335,3 +335,21 @@ test("errors of the other side are told to who asked to be told", async () => {
   await peer.settled(failureOf(peer.client.say({})));
   expect(told).toEqual([Code.Unauthenticated]);
 });
+
+test.each([
+  {
+    kind: "a call",
+    call: ({ client }: Awaited<ReturnType<typeof start>>) => client.say({}, { timeoutMs: Number.NaN }),
+  },
+  {
+    kind: "a stream",
+    call: ({ client }: Awaited<ReturnType<typeof start>>) =>
+      client.serverStream({}, { timeoutMs: Number.NaN })[Symbol.asyncIterator]().next(),
+  },
+])("$kind whose time is no number is refused before anything is sent", async ({ call }) => {
+  let calls = 0;
+  const parts = await start(() => calls++);
+  const { code, rawMessage } = await failureOf(parts.settled(Promise.resolve(call(parts))));
+  expect([code, rawMessage]).toEqual([Code.InvalidArgument, "timeoutMs must be a number of milliseconds, got NaN"]);
+  expect(calls).toBe(0);
+});

@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { callKind } from "../../../src/link/frame.js";
+import { unsaidLimits } from "../../../src/link/hello.js";
 import { defaultLinkLimits } from "../../../src/link/link-limits.js";
-import { fromHex } from "../../support/link-frames.js";
+import { SectionReader } from "../../../src/link/section-reader.js";
+import { framesIn, fromHex, helloBytes } from "../../support/link-frames.js";
 import { openLinkPair, recorder } from "../../support/link-pair.js";
 
 const page = readFileSync(new URL("../../../docs/reference/link.md", import.meta.url), "utf8");
@@ -46,7 +48,24 @@ test.each([
   "streamWindowBytes",
   "linkWindowBytes",
   "tableSlots",
-] as const)("the page has the default of %s", (name) => {
-  const rows = page.slice(page.indexOf("3.3 "), page.indexOf("3.4 "));
-  expect(rows).toContain(`| ${defaultLinkLimits[name].toLocaleString("en")} |`);
+  "maxErrorBytes",
+] as const)("the page has the default of %s, and what it is for a side that does not say it", (name) => {
+  const number = Object.keys(unsaidLimits).indexOf(name) + 1;
+  const rows = page.slice(page.indexOf("3.3 "), page.indexOf("3.4 ")).split("\n");
+  const shown = [unsaidLimits, defaultLinkLimits].map((limits) => limits[name].toLocaleString("en"));
+  const row = rows.filter((line) => line.startsWith(`| ${number} |`));
+  expect(row).toEqual([expect.stringMatching(new RegExp(` \\| ${shown.join(" \\| ")} \\|$`))]);
+});
+
+test("settings have the numbers of the page", () => {
+  const [hello] = framesIn([helloBytes()]);
+  const said: number[] = [];
+  const reader = new SectionReader();
+  reader.reset(Buffer.from(hello?.payload ?? []), 5, hello?.payload.length ?? 0);
+  while (!reader.done) said.push(reader.varint());
+  const expected = Object.keys(unsaidLimits).flatMap((name, index) => [
+    index + 1,
+    defaultLinkLimits[name as keyof typeof unsaidLimits],
+  ]);
+  expect(said).toEqual(expected);
 });
