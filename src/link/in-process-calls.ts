@@ -1,7 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { getAbortSignalReason } from "@connectrpc/connect/protocol";
+import { InFlight, type InFlightEntry } from "../internal/in-flight.js";
 import type {
-  CallerBound,
   InProcessCredential,
   InProcessFailure,
   InProcessHost,
@@ -13,10 +13,13 @@ import type {
 const closed = "this client is closed";
 const closedFailure: InProcessFailure = { code: "unavailable", reason: closed, retryAfterMs: undefined };
 
+/** What a call is told whose caller has ended. Each has an error of its own, because callers may add to it. */
+export const callerEndedError = ({ message }: Error): ConnectError => new ConnectError(message, Code.Canceled);
+
 /** The way of one plugin to others without a connection, until the plugin has stopped. */
 export class InProcessCalls implements InProcessHost {
   readonly #host: InProcessHost;
-  readonly #open = new Set<CallerBound>();
+  readonly #open = new InFlight();
   #isClosed = false;
 
   constructor(host: InProcessHost) {
@@ -38,13 +41,12 @@ export class InProcessCalls implements InProcessHost {
   /** Ends the calls that are open, and refuses those that come later. Idempotent. */
   close(): void {
     this.#isClosed = true;
-    // Each caller may add to its own error.
-    for (const call of [...this.#open]) call.callerEnded(new ConnectError(closed, Code.Canceled));
+    this.#open.abortAll(new Error(closed));
   }
 }
 
 /** A signal that is aborted with another one, and when the caller has ended. */
-export class CallerSignal implements CallerBound {
+export class CallerSignal implements InFlightEntry {
   readonly #given: AbortSignal;
   readonly #calls: OpenCalls;
   readonly #controller = new AbortController();
@@ -52,7 +54,7 @@ export class CallerSignal implements CallerBound {
   constructor(given: AbortSignal, calls: OpenCalls) {
     this.#given = given;
     this.#calls = calls;
-    calls.add(this);
+    calls.enter(this);
     if (given.aborted) this.#onGiven();
     else given.addEventListener("abort", this.#onGiven, { once: true });
   }
@@ -61,14 +63,14 @@ export class CallerSignal implements CallerBound {
     return this.#controller.signal;
   }
 
-  callerEnded(error: ConnectError): void {
+  abort(reason: Error): void {
     this.done();
-    this.#controller.abort(error);
+    this.#controller.abort(callerEndedError(reason));
   }
 
   /** The call is over: the signal will not be aborted any more. */
   done(): void {
-    this.#calls.delete(this);
+    this.#calls.leave(this);
     this.#given.removeEventListener("abort", this.#onGiven);
   }
 

@@ -1,6 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import type { ConnectError } from "@connectrpc/connect";
 import type { FieldList } from "../http/exchange.js";
+import type { InFlight } from "../internal/in-flight.js";
 import type { InProcessMethod } from "../model/in-process-services.js";
 import type { LinkStream, LinkStreamHandler } from "./link-stream.js";
 
@@ -19,13 +19,8 @@ export interface InProcessFailure {
   readonly errorCode?: string;
 }
 
-/** What would go on after the end of its caller, if nobody ended it. */
-export interface CallerBound {
-  callerEnded(error: ConnectError): void;
-}
-
-/** The open calls of one caller. */
-export type OpenCalls = Pick<Set<CallerBound>, "add" | "delete">;
+/** The open calls of one caller, each of which is aborted when the caller has ended. */
+export type OpenCalls = Pick<InFlight, "enter" | "leave">;
 
 /** A call that wants to go straight to a provider in the host's process. */
 export interface InProcessRequest {

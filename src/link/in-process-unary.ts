@@ -5,12 +5,14 @@ import { codeToHttpStatus, codeToString, requestHeader } from "@connectrpc/conne
 import type { FieldList } from "../http/exchange.js";
 import { fromHeaders, toHeaders } from "../http/field-list.js";
 import { longestDelayMs } from "../internal/clock.js";
+import type { InFlightEntry } from "../internal/in-flight.js";
 import { avoidField } from "../model/provider-choice.js";
 import { lateError, namedIfLate } from "./asked-provider.js";
 import { errorOfReset } from "./call-error.js";
 import { callFields } from "./client-fields.js";
 import { ClientUnary } from "./client-unary.js";
 import { resetCode } from "./frame.js";
+import { callerEndedError } from "./in-process-calls.js";
 import { type ContextSource, lazyContext } from "./in-process-context.js";
 import type { MessageCopier } from "./in-process-copy.js";
 import {
@@ -25,7 +27,6 @@ import { handOver } from "./in-process-hand-over.js";
 import { contentType, InProcessResponse } from "./in-process-response.js";
 import {
   type AdmittedCall,
-  type CallerBound,
   type DecidedCall,
   type InProcessFailure,
   type InProcessRequest,
@@ -52,7 +53,7 @@ const isAdmitted = (call: AdmittedCall | Leavable | undefined): call is Admitted
   call !== undefined && "target" in call;
 
 /** One unary call that goes straight to an implementation. Costs little more than what is asked of it. */
-export class UnaryRun implements InProcessRequest, CallerBound, ContextSource {
+export class UnaryRun implements InProcessRequest, InFlightEntry, ContextSource {
   readonly method: DescMethodUnary;
   readonly timeoutMs: number | undefined;
   readonly deadlineAt: number | undefined;
@@ -128,7 +129,7 @@ export class UnaryRun implements InProcessRequest, CallerBound, ContextSource {
 
   belongsTo(calls: OpenCalls): void {
     this.#openCalls = calls;
-    calls.add(this);
+    calls.enter(this);
   }
 
   /** The call waits for a provider to have room. */
@@ -261,10 +262,14 @@ export class UnaryRun implements InProcessRequest, CallerBound, ContextSource {
 
   #onCanceled(): void {
     const signal = this.#signal;
-    this.callerEnded(ConnectError.from(signal && getAbortSignalReason(signal), Code.Canceled));
+    this.#end(ConnectError.from(signal && getAbortSignalReason(signal), Code.Canceled));
   }
 
-  callerEnded(error: ConnectError): void {
+  abort(reason: Error): void {
+    this.#end(callerEndedError(reason));
+  }
+
+  #end(error: ConnectError): void {
     if (this.#isOver) return;
     const call = this.#call;
     const isLate = error.code === Code.DeadlineExceeded;
@@ -289,7 +294,7 @@ export class UnaryRun implements InProcessRequest, CallerBound, ContextSource {
   /** Ends the call for whoever listens to its signal, as Connect does in every case. */
   #finish(reason: unknown): void {
     this.#isOver = true;
-    this.#openCalls?.delete(this);
+    this.#openCalls?.leave(this);
     if (this.#timer !== undefined) clearTimeout(this.#timer);
     if (this.#onAbort !== undefined) this.#signal?.removeEventListener("abort", this.#onAbort);
     this.#aborted = { reason };
