@@ -9,6 +9,7 @@ import {
 } from "@connectrpc/connect";
 import type { UniversalClientFn } from "@connectrpc/connect/protocol";
 import { createTransport } from "@connectrpc/connect/protocol-connect";
+import { longestDelayMs } from "../internal/clock.js";
 import { callLimit } from "./call-limit.js";
 import { compressions } from "./compression.js";
 import type { CallShape } from "./http-client.js";
@@ -17,7 +18,10 @@ import type { CallShape } from "./http-client.js";
 const nowhere = "http://host.invalid";
 const largestMessageBytes = 0xffffffff;
 
-/** A Connect transport, binary, compressed answers accepted, over any way to send requests. */
+/**
+ * A Connect transport, binary, compressed answers accepted, over any way to send requests. Callers may give times that are no whole
+ * milliseconds, and messages that can only be asked for the next one.
+ */
 export function connectTransport(httpClient: UniversalClientFn, interceptors: readonly Interceptor[] = []): Transport {
   const { unary, stream } = createTransport({
     httpClient,
@@ -31,8 +35,40 @@ export function connectTransport(httpClient: UniversalClientFn, interceptors: re
     writeMaxBytes: largestMessageBytes,
   });
   return {
-    unary: async (method, signal, timeoutMs, ...rest) => unary(method, signal, callLimit(timeoutMs), ...rest),
-    stream: async (method, signal, timeoutMs, ...rest) => stream(method, signal, callLimit(timeoutMs), ...rest),
+    unary: async (method, signal, timeoutMs, ...rest) => unary(method, signal, waitableMs(timeoutMs), ...rest),
+    stream: async (method, signal, timeoutMs, header, input, contextValues) =>
+      stream(method, signal, waitableMs(timeoutMs), header, leavable(input), contextValues),
+  };
+}
+
+/** The time limit of a call, as far as a timer of Node can wait. */
+function waitableMs(timeoutMs: number | undefined): number | undefined {
+  const limitMs = callLimit(timeoutMs);
+  return limitMs === undefined ? undefined : Math.min(longestDelayMs, limitMs);
+}
+
+/**
+ * The same messages. Connect wants an iterator with all three methods, and waits for the caller's clean-up before it takes an answer that
+ * came early.
+ */
+function leavable<T>(messages: AsyncIterable<T>): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const given = messages[Symbol.asyncIterator]();
+      const leave = (): void => void given.return?.().catch(() => {});
+      return {
+        next: () => given.next(),
+        async return() {
+          leave();
+          return { done: true, value: undefined };
+        },
+        async throw(reason: unknown) {
+          if (given.throw === undefined) leave();
+          else given.throw(reason).catch(() => {});
+          throw reason;
+        },
+      };
+    },
   };
 }
 

@@ -1,9 +1,10 @@
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import type { Duplex } from "node:stream";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientRequest, UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { Http2Calls } from "./http2-calls.js";
+import { bodyError, pour } from "./request-body.js";
 
 /** How the bytes of a call travel. */
 export type CallShape =
@@ -58,8 +59,8 @@ export class HttpClient {
   }
 
   /**
-   * Sends one call. Rejects with a ConnectError: `unavailable` if the server cannot be reached, otherwise the reason of the
-   * request's signal.
+   * Sends one call. Rejects with a ConnectError: `unavailable` if the server cannot be reached, what the request's own body
+   * throws, or the reason of the request's signal.
    */
   send(request: ClientCall): Promise<UniversalClientResponse> {
     if (this.#closed) return Promise.reject(new ConnectError("this client is closed", Code.Unavailable));
@@ -93,9 +94,12 @@ export class HttpClient {
       // Without an error: node:http would hand it to the socket, and just after an answer's end nobody listens there. The
       // request's own error is translated below, by the signal.
       const abort = (): void => void call.destroy();
+      // What the one who gives the body has thrown: then it was not the connection that failed.
+      let thrown: ConnectError | undefined;
+      const why = (error: unknown): ConnectError => thrown ?? toConnectError(error, signal);
       signal?.addEventListener("abort", abort, { once: true });
       // Later errors belong to the body, whose reader sees them; the listener stays so that they end nobody else.
-      call.on("error", (error) => reject(toConnectError(error, signal)));
+      call.on("error", (error) => reject(why(error)));
       call.once("close", () => signal?.removeEventListener("abort", abort));
       call.once("response", (response) => {
         // The same for the answer: its reader may not have begun, or may have had enough.
@@ -105,23 +109,28 @@ export class HttpClient {
         response.once("end", () => {
           if (!call.writableEnded) call.destroy();
         });
-        resolve(toResponse(response, signal));
+        resolve(toResponse(response, why));
       });
       // Node sends head and bytes together then, with the length.
       if (body === undefined || body instanceof Uint8Array) call.end(body);
       else {
         // The other side may speak first.
         if (request.shape === "duplex") call.flushHeaders();
-        void pour(body, call).catch((error: unknown) => {
-          reject(toConnectError(error, signal));
-          call.destroy();
-        });
+        const ended = pour(body, call, () => call.destroyed);
+        void ended.then(
+          (isWhole) => isWhole && call.end(),
+          (error: unknown) => {
+            thrown = bodyError(error, signal);
+            reject(thrown);
+            call.destroy();
+          },
+        );
       }
     });
   }
 }
 
-function toResponse(response: IncomingMessage, signal: AbortSignal | undefined): UniversalClientResponse {
+function toResponse(response: IncomingMessage, why: (error: unknown) => ConnectError): UniversalClientResponse {
   const header = new Headers();
   for (const [name, values] of Object.entries(response.headersDistinct)) {
     for (const value of values ?? []) header.append(name, value);
@@ -131,7 +140,7 @@ function toResponse(response: IncomingMessage, signal: AbortSignal | undefined):
     try {
       for await (const chunk of response) yield chunk as Uint8Array;
     } catch (error) {
-      throw toConnectError(error, signal);
+      throw why(error);
     }
     for (const [name, values] of Object.entries(response.trailersDistinct)) {
       for (const value of values ?? []) trailer.append(name, value);
@@ -144,24 +153,6 @@ async function collect(body: AsyncIterable<Uint8Array> | undefined): Promise<Uin
   const chunks: Uint8Array[] = [];
   for await (const chunk of body ?? []) chunks.push(chunk);
   return chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks);
-}
-
-async function pour(body: AsyncIterable<Uint8Array>, call: ClientRequest): Promise<void> {
-  for await (const chunk of body) {
-    if (call.destroyed) return;
-    if (!call.write(chunk)) await roomOrEnd(call);
-  }
-  call.end();
-}
-
-function roomOrEnd(call: ClientRequest): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      call.off("drain", done).off("close", done);
-      resolve();
-    };
-    call.on("drain", done).on("close", done);
-  });
 }
 
 function toConnectError(error: unknown, signal: AbortSignal | undefined): ConnectError {

@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { ServiceRegistry } from "../gen/connectplugin/v1/registry_pb.js";
+import { setTimeoutOf, timeoutOf } from "../http/timeout-header.js";
 import type { Clock } from "../internal/clock.js";
 import { hostFeatures } from "../link/host-features.js";
 import { httpCallOverLink } from "../link/http-call-over-link.js";
@@ -10,6 +11,8 @@ import { notSentField } from "../model/not-sent.js";
 import { type Credential, credentialHeaders, type HostAccessCell, type RoutingAccess } from "./host-access.js";
 import type { HostRequest } from "./host-connection.js";
 import { hostClient } from "./host-rpc.js";
+import { isHostsRefusal, readRefusal } from "./refused-identity.js";
+import { RepeatableBody } from "./repeatable-body.js";
 import type { ResolvedDependency } from "./resolve-definition.js";
 
 /** What calls to dependencies need. */
@@ -24,6 +27,15 @@ export interface DependencyCallsOptions {
   readonly onWait: () => void;
   /** Told when a call failed in a way that a lost host or a dead identity would explain. */
   readonly suspect: (used: Credential) => void;
+  /** Told when the host has said that it does not know who called. Returns whether another identity is there, or on its way. */
+  readonly refused: (used: Credential) => boolean;
+}
+
+/** What the caller gives a call, and since when. */
+interface CallLimit {
+  /** By the clock's `monotonic`. */
+  readonly startedAt: number;
+  readonly timeoutMs: number | undefined;
 }
 
 /** A request to a dependency: `path` is appended to the provider's path. */
@@ -84,7 +96,10 @@ export class DependencyCalls {
   /** To be told of errors that came over the link: the host may not know the plugin any more. */
   readonly onLinkError = (error: ConnectError): void => {
     const used = this.#options.cell.current?.routing;
-    if (error.code === Code.Unauthenticated && used !== undefined) this.#options.suspect(used);
+    if (error.code !== Code.Unauthenticated || used === undefined) return;
+    // Without the host's own mark it may be the provider that says so.
+    if (error.metadata.get(notSentField) === used.runtimeId) this.#options.refused(used);
+    else this.#options.suspect(used);
   };
 
   /** Tells of refusals that a dead identity would explain. */
@@ -107,12 +122,45 @@ export class DependencyCalls {
     await this.#access(signal);
   }
 
-  /** With `overLink` the whole exchange goes over the link if there is one. */
+  /**
+   * With `overLink` the whole exchange goes over the link if there is one. A call that the host has refused because it does not know the
+   * plugin any more is made once more with the next identity, if its beginning is still there.
+   */
   async send(
     dependency: ResolvedDependency,
     request: DependencyRequest,
     overLink = false,
   ): Promise<UniversalClientResponse> {
+    const limit = { startedAt: this.#options.clock.monotonic(), timeoutMs: timeoutOf(request.header) };
+    const { body: given, ...bodyless } = request;
+    if (given === undefined) {
+      const { answer, isRepeatable } = await this.#attempt(dependency, request, overLink, limit);
+      return isRepeatable ? (await this.#attempt(dependency, request, overLink, limit)).answer : answer;
+    }
+    const body = new RepeatableBody(given, request.shape === "whole");
+    let again: AsyncIterable<Uint8Array> | undefined;
+    const onRefusal = (): void => {
+      // Now, because an answer that has ended ends the request.
+      again = body.again();
+    };
+    const first = { ...bodyless, body: body.first() };
+    const { answer, isRepeatable } = await this.#attempt(dependency, first, overLink, limit, onRefusal);
+    if (isRepeatable && again !== undefined) {
+      return (await this.#attempt(dependency, { ...bodyless, body: again }, overLink, limit)).answer;
+    }
+    if (again === undefined) body.forget();
+    else body.close();
+    return answer;
+  }
+
+  /** One attempt. `isRepeatable`: the host does not know the plugin by this identity, and there is or will be another. */
+  async #attempt(
+    dependency: ResolvedDependency,
+    request: DependencyRequest,
+    overLink: boolean,
+    limit: CallLimit,
+    onRefusal?: () => void,
+  ): Promise<{ readonly answer: UniversalClientResponse; readonly isRepeatable: boolean }> {
     const access = await this.#access(request.signal);
     if (request.shape === "duplex" && !access.features.has(hostFeatures.h2c)) {
       throw new ConnectError(
@@ -120,20 +168,30 @@ export class DependencyCalls {
         Code.Unimplemented,
       );
     }
+    const { routing } = access;
     try {
       const endpoint = await this.#endpointOf(dependency, access);
       const { path, header } = request;
-      for (const [name, value] of Object.entries(credentialHeaders(access.routing))) header.set(name, value);
-      const session = overLink ? access.connection.linkOf(access.routing.runtimeId) : undefined;
+      for (const [name, value] of Object.entries(credentialHeaders(routing))) header.set(name, value);
+      const waitedMs = this.#options.clock.monotonic() - limit.startedAt;
+      if (limit.timeoutMs !== undefined && waitedMs >= 1) setTimeoutOf(header, limit.timeoutMs - waitedMs);
+      const session = overLink ? access.connection.linkOf(routing.runtimeId) : undefined;
       const call = { ...request, path: endpoint + path };
       const answer = await (session === undefined
         ? access.connection.send(call)
         : httpCallOverLink(session, call, new URL(access.connection.address.origin).host));
-      this.#observe(dependency.type, answer.status, access.routing);
-      return answer;
+      if (isHostsRefusal(answer, routing.runtimeId)) {
+        onRefusal?.();
+        const refusal = await readRefusal(answer);
+        if (refusal.isUnknownCaller) return { answer: refusal.answer, isRepeatable: this.#options.refused(routing) };
+        this.#observe(dependency.type, answer.status, routing);
+        return { answer: refusal.answer, isRepeatable: false };
+      }
+      this.#observe(dependency.type, answer.status, routing);
+      return { answer, isRepeatable: false };
     } catch (error) {
       const { code } = ConnectError.from(error);
-      if (code === Code.Unavailable || code === Code.Unauthenticated) this.#options.suspect(access.routing);
+      if (code === Code.Unavailable || code === Code.Unauthenticated) this.#options.suspect(routing);
       throw error;
     }
   }

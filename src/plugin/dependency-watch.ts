@@ -20,6 +20,8 @@ export interface DependencyWatchOptions {
   readonly whenSettled: () => Promise<void>;
   /** Told when the watch broke in a way that a lost host or a dead identity would explain. */
   readonly suspect: (used: Credential) => void;
+  /** Told when the host has said that it does not know who watches. */
+  readonly refused: (used: Credential) => unknown;
   /** Called for every message of the host about the type, also if its state is the same. */
   readonly onNews: () => void;
   readonly onListenerError: (error: unknown) => void;
@@ -73,7 +75,7 @@ export class DependencyWatch {
   }
 
   async #run(signal: AbortSignal): Promise<void> {
-    const { cell, backOff, suspect, whenSettled } = this.#options;
+    const { cell, backOff, suspect, refused, whenSettled } = this.#options;
     let failures = 0;
     while (!signal.aborted) {
       const access = await cell.forRouting(signal).catch(() => undefined);
@@ -86,8 +88,10 @@ export class DependencyWatch {
       } catch (error) {
         if (signal.aborted) return;
         // Hosts without watches exist; the state then stays unknown.
-        if (ConnectError.from(error).code === Code.Unimplemented) return;
-        suspect(access.routing);
+        const { code } = ConnectError.from(error);
+        if (code === Code.Unimplemented) return;
+        if (code === Code.Unauthenticated) refused(access.routing);
+        else suspect(access.routing);
       }
       failures += 1;
       // One broken stream is no news of the dependency: the next one usually stands at once.

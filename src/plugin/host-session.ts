@@ -12,11 +12,19 @@ import { toWireDeclaration } from "./wire-declaration.js";
 
 type Phase =
   /** The host does not know the plugin, or cannot be reached. */
-  | { readonly kind: "detached"; readonly previous: Credential | undefined }
+  | {
+      readonly kind: "detached";
+      readonly previous: Credential | undefined;
+      /** Whether the handshake has to wait as after a failure: the last one did not hold. */
+      readonly rests: boolean;
+    }
   | { readonly kind: "identified" }
   | { readonly kind: "registered"; readonly registrationIds: readonly string[] };
 
 type Due = "report" | "renew";
+
+// An identity that the host refuses sooner than this was no cure: then handshakes keep their distance.
+const steadyMs = 1_000;
 
 /**
  * Keeps one running plugin known to its host: identity, registrations, health reports, renewal, and all of it again when
@@ -29,11 +37,13 @@ export class HostSession {
   readonly #timers = new Map<Due, Timer>();
   readonly #registered = deferred();
   readonly #stopped = deferred();
-  #phase: Phase = { kind: "detached", previous: undefined };
+  #phase: Phase = { kind: "detached", previous: undefined, rests: false };
   #everRegistered = false;
   /** As the last handshake gave it; undefined before the first. */
   #hostSecret: string | undefined;
   #connection: HostConnection | undefined;
+  /** When the present identity came, by the clock's `monotonic`. */
+  #adoptedAt = Number.NEGATIVE_INFINITY;
   #wake: Deferred<void> = deferred();
   #urgent: Deferred<void> = deferred();
   #loop: Promise<void> = Promise.resolve();
@@ -97,6 +107,27 @@ export class HostSession {
     if (used === access.routing || used === access.identity) this.#nudge("report");
   }
 
+  /**
+   * The host itself has said that it does not know `used`: from now on calls wait for the next identity, and the handshake for it begins at
+   * once. Returns whether another identity is there, or the plugin can get one.
+   */
+  refused(used: Credential): boolean {
+    const { cell, host } = this.#options;
+    const access = cell.current;
+    if (this.#stop.signal.aborted) return false;
+    if (access === undefined) return host !== undefined;
+    if (used.token !== access.identity.token && used !== access.routing) return true;
+    // Whoever is given its identity, is not registered yet or has two of them finds out by its next report.
+    if (host === undefined || !this.#everRegistered || access.routing !== access.identity) {
+      this.suspect(used, true);
+      return false;
+    }
+    if (!this.#isNew) this.#urgent.resolve();
+    this.#detach("the host does not know the plugin any more", true, this.#isNew);
+    this.#wake.resolve();
+    return true;
+  }
+
   /** Ends the session; with `farewell` the registrations are taken back first, within `farewellMs`. */
   async stop(farewell: boolean, farewellMs: number): Promise<void> {
     const access = this.#options.cell.current;
@@ -136,8 +167,11 @@ export class HostSession {
         await this.#wake.promise;
       } catch (error) {
         if (signal.aborted) return;
+        const wasDetached = this.#phase.kind === "detached";
         const refusal = this.#settle(error);
         if (refusal !== undefined) return this.#registered.reject(refusal);
+        // An identity that has held until now: the next one is worth a try at once.
+        if (!wasDetached && this.#options.cell.current === undefined && !this.#isNew) continue;
         failures += 1;
         const delayMs = backOffMs(failures, this.#options.backOff);
         this.#options.onEvent({ kind: "retrying", failures, delayMs, error });
@@ -148,8 +182,17 @@ export class HostSession {
     }
   }
 
+  /** Whether the present identity has not held for long. */
+  get #isNew(): boolean {
+    return this.#options.clock.monotonic() - this.#adoptedAt < steadyMs;
+  }
+
   /** Does what is to be done now; returns when there is nothing. */
   async #advance(): Promise<void> {
+    if (this.#phase.kind === "detached" && this.#phase.rests) {
+      this.#phase = { ...this.#phase, rests: false };
+      throw new ConnectError("the host has refused an identity that it had just given", Code.Unauthenticated);
+    }
     if (this.#phase.kind === "detached" && this.#options.host !== undefined) await this.#identify(this.#phase.previous);
     if (this.#phase.kind === "identified") await this.#register();
     if (this.#due.delete("renew")) await this.#renew();
@@ -188,6 +231,7 @@ export class HostSession {
     // Until it is registered it may still be given its identity by a host that does not know yet that it is the same plugin.
     if (hostSecret === "" || this.#everRegistered) this.#options.knownHost.learn(hostSecret);
     this.#options.cell.set({ connection: this.#connection, identity, routing: identity, features });
+    this.#adoptedAt = this.#options.clock.monotonic();
     const renewed = previous?.runtimeId === identity.runtimeId;
     this.#options.onEvent({ kind: "identified", runtimeId: identity.runtimeId, renewed });
     this.#later("renew", this.#options.renewMs);
@@ -248,7 +292,7 @@ export class HostSession {
 
   /** Decides what a failure means for the phase. Returns an error if trying again is no use. */
   #settle(error: unknown): PluginHostError | undefined {
-    const { cell, host, onEvent } = this.#options;
+    const { host } = this.#options;
     const { code, message } = ConnectError.from(error);
     const was = this.#phase;
     const unknownIdentity = code === Code.Unauthenticated;
@@ -258,11 +302,18 @@ export class HostSession {
       if (refusal !== undefined) return refusal;
     }
     if (was.kind === "detached" || (host === undefined && !unknownIdentity)) return undefined;
-    this.#phase = { kind: "detached", previous: cell.current?.identity };
+    this.#detach(message, unknownIdentity);
+    return undefined;
+  }
+
+  #detach(reason: string, unknownIdentity: boolean, rests = false): void {
+    const { cell, onEvent } = this.#options;
+    const was = this.#phase;
+    const previous = cell.current?.identity ?? (was.kind === "detached" ? was.previous : undefined);
+    this.#phase = { kind: "detached", previous, rests: rests && was.kind !== "detached" };
     // Calls wait for the next identity instead of failing with this one; while the host is away they fail at once.
     if (unknownIdentity) cell.set(undefined);
-    onEvent({ kind: "host-lost", reason: message });
-    return undefined;
+    if (was.kind !== "detached") onEvent({ kind: "host-lost", reason });
   }
 
   #later(due: Due, delayMs: number): void {

@@ -77,6 +77,7 @@ export class PluginInstance {
     this.#ended.promise.catch(() => {});
     this.#registered.promise.catch(() => {});
     const suspect: HostSession["suspect"] = (used) => this.#session?.suspect(used);
+    const refused: HostSession["refused"] = (used) => this.#session?.refused(used) ?? false;
     this.#inProcess = options.inProcess && new InProcessCalls(options.inProcess);
     this.#calls = new DependencyCalls({
       cell: this.#cell,
@@ -86,6 +87,7 @@ export class PluginInstance {
       inProcess: this.#inProcess,
       onWait: this.#waitsForIdentity.resolve,
       suspect,
+      refused,
     });
     const onEvent: PluginEventListener = (event) => this.#emit(event);
     this.#watches = dependencyWatches(definition, {
@@ -93,6 +95,7 @@ export class PluginInstance {
       clock,
       backOff,
       suspect,
+      refused,
       onNews: (type) => this.#calls.forget(type),
       onListenerError: (error) => onEvent({ kind: "error", error }),
       // A host that removes a dependency waits for its dependants to react; those with nothing to do say so by this.

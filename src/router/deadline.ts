@@ -1,4 +1,5 @@
 import type { RequestHead } from "../http/exchange.js";
+import { longestDelayMs } from "../internal/clock.js";
 import type { CallProtocol } from "../model/call-event.js";
 
 const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 1e-3, n: 1e-6 };
@@ -40,7 +41,10 @@ export function callerDeadlineMs(protocol: CallProtocol, head: Pick<RequestHead,
   return field === "grpc-timeout" ? parseGrpcTimeout(value) : parseConnectTimeout(value);
 }
 
-/** The deadline field's value towards the provider when `elapsedMs` of what the caller gave are over. */
+/**
+ * The deadline field's value towards the provider when `elapsedMs` of what the caller gave are over. At most what a timer of Node can wait:
+ * a longer one would end the call at once in providers that set theirs by it.
+ */
 export function remainingDeadline(
   field: "grpc-timeout" | "connect-timeout-ms",
   value: string,
@@ -48,10 +52,9 @@ export function remainingDeadline(
 ): string {
   const given = field === "grpc-timeout" ? parseGrpcTimeout(value) : parseConnectTimeout(value);
   // Below a millisecond there is nothing to take off that the field could express.
-  if (given === undefined || elapsedMs < 1) return value;
-  const left = Math.max(1, Math.floor(given - elapsedMs));
+  if (given === undefined || (elapsedMs < 1 && given <= longestDelayMs)) return value;
+  const left = Math.min(longestDelayMs, Math.max(1, Math.floor(given - elapsedMs)));
   if (field === "connect-timeout-ms") return String(left);
   if (left < 1e8) return `${left}m`;
-  const leftSeconds = Math.floor(left / 1_000);
-  return leftSeconds < 1e8 ? `${leftSeconds}S` : `${Math.floor(leftSeconds / 3_600)}H`;
+  return `${Math.floor(left / 1_000)}S`;
 }

@@ -163,6 +163,7 @@ describe("doctor", () => {
   test.each([
     { fault: "open to all", step: "listens", status: "warn", seen: /every interface/ },
     { fault: "stays", step: "sigterm", status: "fail", seen: /ran on for .* after SIGTERM, and was killed/ },
+    { fault: "hangs up", step: "answers", status: "fail", seen: /ends each of them without an answer/ },
     { fault: "no HTTP", step: "answers", status: "fail", seen: /no HTTP\/1\.1/ },
     { fault: "unhealthy", step: "health", status: "fail", seen: /did not become healthy/ },
   ])("sees a plugin that is $fault in the step $step", async ({ fault, step, status, seen }) => {

@@ -42,6 +42,11 @@ export const remedies = Object.freeze({
   LIMIT_REACHED: "Raise the option that the message names, or use less.",
 } satisfies Partial<Record<ErrorCode, string>>);
 
+/** What to do about a plugin that is reached, and ends each connection. */
+export const endedConnectionRemedy =
+  "It listens, so the address is right. See why it ends each connection before it answers: an error in its handler, a " +
+  "filter of callers, or another protocol than plain HTTP, such as TLS.";
+
 /** What to do about an error; undefined for one that no start ends with. */
 export const remedyFor = (code: ErrorCode): string | undefined =>
   Object.hasOwn(remedies, code) ? remedies[code as keyof typeof remedies] : undefined;

@@ -1,8 +1,10 @@
 import type { PluginHostError } from "../../index.js";
+import { endsConnections } from "./ends-connections.js";
 import type { Step } from "./step-titles.js";
 
 /** The step in which a start went wrong, by the error that it ended with. */
-export function stepOf({ code, step, field }: PluginHostError): Step {
+export function stepOf(error: PluginHostError): Step {
+  const { code, step, field } = error;
   switch (code) {
     case "COMMAND_NOT_FOUND":
       return "command";
@@ -17,6 +19,7 @@ export function stepOf({ code, step, field }: PluginHostError): Step {
       return "stays";
     case "PLUGIN_NOT_LISTENING":
     case "PLUGIN_UNREACHABLE":
+      if (endsConnections(error)) return "answers";
       return step === "health" ? "health" : "listens";
     case "DECLARATION_MISMATCH":
       return "declaration";

@@ -2,8 +2,9 @@ import type { ErrorCode, PluginHostError } from "../../index.js";
 import type { ObservedHost } from "../check/observed-host.js";
 import { type CallsToPlugin, callText } from "./calls-to-plugin.js";
 import type { DoctorSection, Finding } from "./doctor-report.js";
+import { endsConnections } from "./ends-connections.js";
 import type { StartOutcome } from "./examination.js";
-import { remedyFor } from "./remedies.js";
+import { endedConnectionRemedy, remedyFor } from "./remedies.js";
 import type { StartWatch } from "./start-watch.js";
 import { stepOf } from "./step-of.js";
 import type { Step } from "./step-titles.js";
@@ -50,7 +51,8 @@ export function tellStart(section: DoctorSection, facts: StartFacts): void {
   if (pid !== undefined && error !== undefined && !hasEnded) section.ok("stays", "it ran until the host gave up");
   const isDescribed = watch.done.has("describe") || described.includes(error?.code ?? "") || blamed === "declaration";
   const info = calls.last("GetPluginInfo");
-  const isReached = isDescribed || info !== undefined || (blamed === "answers" && error?.code === "STEP_TIMEOUT");
+  const isHeard = error !== undefined && (error.code === "STEP_TIMEOUT" || endsConnections(error));
+  const isReached = isDescribed || info !== undefined || (blamed === "answers" && isHeard);
   if (view === undefined && isReached) section.ok("listens", "it can be reached");
   if (isDescribed) {
     section.put("answers", answersFinding(facts));
@@ -74,6 +76,10 @@ export function tellStart(section: DoctorSection, facts: StartFacts): void {
 export function failure(error: PluginHostError, step: Step, calls?: CallsToPlugin): Finding {
   const { code, message } = error;
   const [beginning = ""] = message.split(/; |\n/);
+  if (endsConnections(error)) {
+    const seen = "it accepts connections, and ends each of them without an answer";
+    return { status: "fail", seen, message: `${seen}: ${message}`, code, hint: endedConnectionRemedy };
+  }
   const seen = (step === "answers" ? answerText(code, calls) : undefined) ?? beginning;
   return { status: "fail", seen, message, code, hint: remedyFor(code) };
 }

@@ -48,6 +48,8 @@ const server = createServer(async (request, response) => {
 });
 if (fault === "stays") process.on("SIGTERM", () => console.log("no"));
 const smtp = createTcpServer((socket) => socket.on("error", () => {}).end("220 ready\r\n"));
+const hangsUp = createTcpServer((socket) => socket.destroy());
 if (fault === "no HTTP") smtp.listen(Number(PORT), HOSTNAME);
+else if (fault === "hangs up") hangsUp.listen(Number(PORT), HOSTNAME);
 else if (fault === "open to all") server.listen(Number(PORT));
 else server.listen(fault === "port taken" ? Number(TAKEN) : Number(PORT), HOSTNAME);

@@ -5,6 +5,7 @@ import type { StartWatch } from "../../../../src/cli/doctor/start-watch.js";
 import { stepOf } from "../../../../src/cli/doctor/step-of.js";
 import { programSteps } from "../../../../src/cli/doctor/step-titles.js";
 import { outputFinding } from "../../../../src/cli/doctor/tell-output.js";
+import { failure } from "../../../../src/cli/doctor/tell-start.js";
 import { styleFor } from "../../../../src/cli/text.js";
 import { wrap } from "../../../../src/cli/wrap.js";
 import { type ErrorCode, PluginHostError } from "../../../../src/index.js";
@@ -42,6 +43,17 @@ test.each<[ErrorCode, string | undefined, string | undefined, string]>([
   const found = stepOf(new PluginHostError(code, "", options));
   expect(found).toBe(expected);
   expect(programSteps).toHaveProperty(found);
+});
+
+test.each([
+  { seen: "ECONNREFUSED", step: "listens", advice: /Start the program/, why: "nobody is there" },
+  { seen: "ECONNRESET", step: "answers", advice: /why it ends each connection/, why: "somebody is there" },
+])("a connection that fails with $seen is about the step $step: $why", ({ seen, step, advice }) => {
+  const cause = new Error("unavailable", { cause: Object.assign(new Error(`read ${seen}`), { code: seen }) });
+  const error = new PluginHostError("PLUGIN_UNREACHABLE", `GetPluginInfo failed: ${seen}`, { step: "describe", cause });
+  const found = stepOf(error);
+  expect(found).toBe(step);
+  expect(failure(error, found)).toMatchObject({ status: "fail", hint: expect.stringMatching(advice) });
 });
 
 test("what others wrote cannot move the cursor, and long words are cut at the width", () => {
