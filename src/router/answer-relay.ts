@@ -3,12 +3,10 @@ import { fieldValue } from "../http/field-list.js";
 import { providerField } from "../model/provider-choice.js";
 import type { CallAccount } from "./call-account.js";
 import { EnvelopeTracker } from "./envelope-tracker.js";
-import { passedTrailers } from "./hop-by-hop.js";
-import { withoutHostsAnswers } from "./hosts-answer.js";
 import { answersInEnvelopes } from "./protocol.js";
 import { breakAnswer, type CallFailure } from "./protocol-error.js";
 import { viaEntry } from "./request-headers.js";
-import { responseFields } from "./response-headers.js";
+import { responseFields, responseTrailers } from "./response-headers.js";
 import type { UpstreamCall } from "./upstream.js";
 
 /** Carries a provider's answer to the caller at the speed of the slower one, and takes note of how it ended. */
@@ -18,14 +16,18 @@ export class AnswerRelay {
   readonly #exchange: ServerExchange;
   readonly #account: CallAccount;
   /** The provider's side; needed from the first byte of a body on. */
-  readonly #call: () => UpstreamCall | undefined;
+  readonly #call: () => Pick<UpstreamCall, "pause" | "resume"> | undefined;
   #status = 0;
   #fields: FieldList = [];
   #isHeadOnly = false;
   #isPaused = false;
   #tracker: EnvelopeTracker | undefined;
 
-  constructor(exchange: ServerExchange, account: CallAccount, call: () => UpstreamCall | undefined) {
+  constructor(
+    exchange: ServerExchange,
+    account: CallAccount,
+    call: () => Pick<UpstreamCall, "pause" | "resume"> | undefined,
+  ) {
     this.#exchange = exchange;
     this.#account = account;
     this.#call = call;
@@ -76,7 +78,7 @@ export class AnswerRelay {
   }
 
   end(trailers: FieldList): void {
-    if (!this.#isHeadOnly) this.#exchange.end(withoutHostsAnswers(passedTrailers(trailers)));
+    if (!this.#isHeadOnly) this.#exchange.end(responseTrailers(trailers, this.#fields));
   }
 
   /** Ends an answer that broke off, so that nobody takes it for complete. */

@@ -4,16 +4,15 @@ import type { InFlightEntry } from "../internal/in-flight.js";
 import type { CallEvent } from "../model/call-event.js";
 import { AnswerRelay } from "./answer-relay.js";
 import type { CallAccount } from "./call-account.js";
+import { CallLimits, type LimitedCall } from "./call-limits.js";
 import { CallRetries } from "./call-retries.js";
-import { callerDeadlineMs } from "./deadline.js";
 import { bodyTooLong, type Decision, type Forward } from "./decide.js";
 import type { ForwardContext } from "./forward-context.js";
-import { IdleWatch } from "./idle-watch.js";
 import type { RouteTarget } from "./path.js";
 import { type CallFailure, failureOf, sendError } from "./protocol-error.js";
 import { isRepeatable } from "./repeatable.js";
 import { type RelayWatcher, RequestRelay } from "./request-relay.js";
-import { responseFields } from "./response-headers.js";
+import { isPassedInformational, responseFields } from "./response-headers.js";
 import type { TimeoutEntry, TimeoutPlace } from "./timeout-queue.js";
 import type { Upstream, UpstreamCall, UpstreamEvents, UpstreamFailure } from "./upstream.js";
 import { LinkUpstream } from "./upstream-link.js";
@@ -27,15 +26,14 @@ const neverReached: ReadonlySet<UpstreamFailure["kind"]> = new Set(["refused", "
  * stands, `calling` until the head of the answer comes, `answering` until its end, and `over` then; the caller's side
  * is the exchange.
  */
-export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatcher, TimeoutEntry {
+export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatcher, LimitedCall, TimeoutEntry {
   #state: "dialing" | "calling" | "answering" | "over" = "dialing";
   #decision: Forward;
   #call: UpstreamCall | undefined;
   /** Undefined for requests without a body. */
   readonly #relay: RequestRelay | undefined;
   readonly #answer: AnswerRelay;
-  #deadline: Timer | undefined;
-  #idle: IdleWatch | undefined;
+  #limits: CallLimits | undefined;
   #redial: Timer | undefined;
   #retries: CallRetries | undefined;
   /** Whether the call was ended because its time was over. */
@@ -68,25 +66,7 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     this.#enter(this.#decision);
     this.exchange.onEnd((end) => this.#onExchangeEnd(end));
     if (this.exchange.ended !== undefined) return;
-    const { clock, idleStreams, options } = this.context;
-    if (idleStreams !== undefined) {
-      this.#idle = new IdleWatch(
-        idleStreams,
-        () => this.#answer.bytes + (this.#relay?.bytes ?? 0),
-        () => {
-          const reason = `nothing moved in either direction for ${options.idleStreamMs} ms`;
-          this.#fail(this.#unavailable(reason, 504), "aborted");
-        },
-      );
-    }
-    const deadlineMs = callerDeadlineMs(this.account.protocol, this.exchange.head);
-    if (deadlineMs !== undefined) {
-      // The call may have waited for its turn.
-      this.#deadline = clock.after(deadlineMs - this.account.elapsedMs(), () => {
-        this.#isLate = true;
-        this.#fail(failureOf("deadline_exceeded", 504, `the caller's deadline of ${deadlineMs} ms is over`), "aborted");
-      });
-    }
+    this.#limits = new CallLimits(this.context, this.account, this);
     this.#dial();
   }
 
@@ -100,6 +80,15 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
     const reason = `${plugin.runtimeId} did not answer within ${this.context.options.headersTimeoutMs} ms`;
     this.#isLate = true;
     this.#failProvider(reason, 504);
+  }
+
+  get moved(): number {
+    return this.#answer.bytes + (this.#relay?.bytes ?? 0);
+  }
+
+  exceeded(failure: CallFailure, isLate: boolean): void {
+    this.#isLate = isLate;
+    this.#fail(failure, "aborted");
   }
 
   // Towards the provider.
@@ -171,7 +160,8 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
   // From the provider.
 
   informational(status: number, fields: FieldList): void {
-    if (status === 102 || status === 103) this.exchange.informational(status, responseFields(fields, undefined, false));
+    if (!isPassedInformational(status)) return;
+    this.exchange.informational(status, responseFields(fields, undefined, false));
   }
 
   answered(status: number, fields: FieldList, endOfAnswer: boolean): void {
@@ -290,9 +280,8 @@ export class ForwardedCall implements InFlightEntry, UpstreamEvents, RelayWatche
   /** The provider is done with this call, or we are done with the provider. */
   #leave(cancel = false): void {
     this.#state = "over";
-    this.#deadline?.cancel();
     this.#redial?.cancel();
-    this.#idle?.stop();
+    this.#limits?.stop();
     this.context.headTimeouts.delete(this);
     this.#relay?.stop();
     // What an answered provider has not taken of the request it will not get any more.

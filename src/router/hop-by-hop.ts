@@ -1,4 +1,5 @@
 import type { FieldList } from "../http/exchange.js";
+import { noFields } from "../http/field-list.js";
 
 /** Fields that belong to one connection and never pass a proxy (RFC 9110, 7.6.1), `te` apart. */
 const hopByHop: ReadonlySet<string> = new Set([
@@ -14,13 +15,14 @@ const hopByHop: ReadonlySet<string> = new Set([
   "http2-settings",
 ]);
 
-/** Fields that must not come as trailers: they frame or route a message. */
+/** Fields that must not come as trailers: they frame or route a message, or carry credentials (RFC 9110, 6.5.1). */
 const notInTrailers: ReadonlySet<string> = new Set([
   "content-length",
   "trailer",
   "host",
   "content-encoding",
   "content-type",
+  "authorization",
 ]);
 
 export const isHopByHop = (name: string): boolean => hopByHop.has(name);
@@ -41,19 +43,26 @@ export function namedByConnection(fields: FieldList): ReadonlySet<string> | unde
   return named;
 }
 
-/** The trailers of a message as they go on to the other side. */
-export function passedTrailers(trailers: FieldList): FieldList {
-  let clean = true;
-  for (let i = 0; i < trailers.length; i += 2) {
-    const name = trailers[i] as string;
-    if (hopByHop.has(name) || notInTrailers.has(name) || name.startsWith(":")) clean = false;
-  }
-  if (clean) return trailers;
-  const passed: string[] = [];
-  for (let i = 0; i < trailers.length; i += 2) {
-    const name = trailers[i] as string;
-    if (!hopByHop.has(name) && !notInTrailers.has(name) && !name.startsWith(":"))
-      passed.push(name, trailers[i + 1] as string);
-  }
-  return passed;
+/**
+ * The trailers of a message without what belongs to one connection, frames or routes it, or carries credentials.
+ *
+ * @param head the fields of the message's head, of which `Connection` may name some
+ * @param isClaim whether a field says what only the host may say
+ */
+export function passedTrailers(
+  trailers: FieldList,
+  head: FieldList = noFields,
+  isClaim?: (name: string) => boolean,
+): FieldList {
+  if (trailers.length === 0) return trailers;
+  const named = namedByConnection(head);
+  const passes = (name: string): boolean =>
+    !hopByHop.has(name) &&
+    !notInTrailers.has(name) &&
+    !name.startsWith(":") &&
+    named?.has(name) !== true &&
+    isClaim?.(name) !== true;
+  let isClean = true;
+  for (let i = 0; i < trailers.length && isClean; i += 2) isClean = passes(trailers[i] as string);
+  return isClean ? trailers : trailers.filter((_, index) => passes(trailers[index - (index % 2)] as string));
 }

@@ -1,9 +1,9 @@
-import type { RequestHead } from "../http/exchange.js";
+import type { FieldList, RequestHead } from "../http/exchange.js";
 import type { CallProtocol } from "../model/call-event.js";
 import { hostSecretHeader } from "../model/host-secret.js";
 import { type Principal, principalId } from "../model/principal.js";
 import { deadlineField, remainingDeadline } from "./deadline.js";
-import { isHopByHop, namedByConnection } from "./hop-by-hop.js";
+import { isHopByHop, namedByConnection, passedTrailers } from "./hop-by-hop.js";
 import type { TrustedProxies } from "./trusted-proxies.js";
 
 /** What the host knows of one call when it writes the head for the provider. */
@@ -131,6 +131,10 @@ export function requestFields(head: RequestHead, hop: RequestHop, options: Heade
   pushForwarded(out, head, trusted, options.publicHost);
   return out;
 }
+
+/** The trailers towards the provider, without those that a caller could forge. `head` are the fields of its request's head. */
+export const requestTrailers = (trailers: FieldList, head: FieldList): FieldList =>
+  passedTrailers(trailers, head, isHostsOwn);
 
 function pushForwarded(out: string[], head: RequestHead, trusted: boolean, publicHost: string): void {
   const { remoteAddress, encrypted } = head.connection;

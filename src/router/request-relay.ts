@@ -1,5 +1,5 @@
 import type { ServerExchange } from "../http/exchange.js";
-import { passedTrailers } from "./hop-by-hop.js";
+import { requestTrailers } from "./request-headers.js";
 import type { UpstreamCall } from "./upstream.js";
 
 /** Watches what passes through a {@link RequestRelay}. */
@@ -126,7 +126,8 @@ export class RequestRelay {
     this.#ended = true;
     const call = this.#call;
     if (call === undefined) return;
-    call.end(passedTrailers(this.#exchange.requestTrailers()));
+    const { head } = this.#exchange;
+    call.end(requestTrailers(this.#exchange.requestTrailers(), head.fields));
     this.#watcher.requestEnded();
   };
 }

@@ -1,5 +1,5 @@
 import type { FieldList } from "../http/exchange.js";
-import { isHopByHop, namedByConnection } from "./hop-by-hop.js";
+import { isHopByHop, namedByConnection, passedTrailers } from "./hop-by-hop.js";
 import { isHostsAnswer } from "./hosts-answer.js";
 import { withoutRepeats } from "./single-value-fields.js";
 
@@ -29,3 +29,13 @@ export function responseFields(fields: FieldList, viaOwn: string | undefined, tr
   if (viaOwn !== undefined) out.push("via", via === undefined ? viaOwn : `${via}, ${viaOwn}`);
   return withoutRepeats(out);
 }
+
+/** The trailers towards the caller. `head` are the fields of the provider's head. */
+export const responseTrailers = (trailers: FieldList, head: FieldList): FieldList =>
+  passedTrailers(trailers, head, isHostsAnswer);
+
+/**
+ * Whether a 1xx answer goes on to the caller (RFC 9110, 15.2): not `100`, which the host says to its caller itself, and
+ * not `101`, which ends HTTP on a connection.
+ */
+export const isPassedInformational = (status: number): boolean => status !== 100 && status !== 101;

@@ -197,6 +197,7 @@ export class ServiceRouter {
   ): Promise<void> {
     return forwardUpgrade(this.#context, this.#queue, {
       head,
+      request,
       socket,
       early,
       caller,

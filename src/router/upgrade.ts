@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { RequestHead } from "../http/exchange.js";
 import { toFieldObject } from "../http/field-list.js";
@@ -26,6 +27,8 @@ import type { UpstreamFailure } from "./upstream.js";
 /** One request to upgrade. */
 export interface UpgradeCall {
   readonly head: RequestHead;
+  /** What `head` was read from. */
+  readonly request: IncomingMessage;
   readonly socket: Duplex;
   /** What came behind the head. */
   readonly early: Buffer;
@@ -93,16 +96,21 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
     if (this.#isOver || this.#decision === undefined) return;
     const peer = await this.#connect();
     if (peer === undefined) return;
+    const { request, early } = this.#call;
+    const { traffic } = this.#context;
     await runTunnel({
       context: this.#context,
       account: this.account,
+      request,
       socket,
-      early: this.#call.early,
+      early,
       peer,
       path: this.#decision.upstreamPath,
       fields: this.#fields(this.#decision),
-      answered: () => this.#context.traffic.answered(this.#runtimeId),
-      failed: (message) => this.#failProvider(message, 502),
+      answered: () => traffic.answered(this.#runtimeId),
+      failed: (what, httpStatus) => this.#failProvider(what, httpStatus),
+      broke: (message) => this.#brokeOff(message),
+      gone: () => this.#giveUp(gone, "caller-gone"),
     });
   }
 
@@ -191,7 +199,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
       const next = retries?.after(dialled.failure, decision) ?? { kind: "give-up" };
       switch (next.kind) {
         case "give-up":
-          this.#failProvider(dialled.failure.message, 502);
+          this.#failProvider(`cannot be reached: ${dialled.failure.message}`, 502);
           return undefined;
         case "elsewhere":
           if (next.providerFailed) this.#context.traffic.failed(this.#runtimeId, dialled.failure.message);
@@ -261,11 +269,17 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
     return { host, ...fields, connection: "Upgrade", upgrade: head.header("upgrade") ?? "" };
   }
 
-  #failProvider(message: string, httpStatus: number): void {
-    const reason = `${this.#runtimeId} cannot be reached: ${message}`;
+  #failProvider(what: string, httpStatus: number): void {
+    const reason = `${this.#runtimeId} ${what}`;
     this.#context.traffic.failed(this.#runtimeId, reason);
     const { retryAfterMs } = this.#context.options;
     this.#giveUp(failureOf("unavailable", httpStatus, reason, retryAfterMs), "provider-failed");
+  }
+
+  #brokeOff(message: string): void {
+    const reason = `${this.#runtimeId} broke off its answer: ${message}`;
+    this.#context.traffic.broke(this.#runtimeId, reason);
+    this.#giveUp(failureOf("unavailable", 502, reason), "provider-failed");
   }
 
   /** Ends the call before both connections are joined, or cuts them off. */

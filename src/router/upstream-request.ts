@@ -1,4 +1,4 @@
-import type { ServerExchange } from "../http/exchange.js";
+import type { RequestHead, ServerExchange } from "../http/exchange.js";
 import type { CallAccount } from "./call-account.js";
 import type { Forward } from "./decide.js";
 import type { ForwardContext } from "./forward-context.js";
@@ -37,6 +37,10 @@ export function upstreamRequest(
     fields: requestFields(head, hop, context.options),
     hasBody,
     length,
-    expectsContinue: protocol === "h1" && hasBody && head.header("expect") !== undefined,
+    expectsContinue: protocol === "h1" && hasBody && expectsContinue(head),
   };
 }
+
+/** An expectation from HTTP/1.0, whose callers know no 1xx answer, is ignored (RFC 9110, 10.1.1). */
+const expectsContinue = (head: RequestHead): boolean =>
+  head.httpVersion !== "1.0" && head.header("expect") !== undefined;

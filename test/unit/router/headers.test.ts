@@ -3,8 +3,8 @@ import type { RequestHead } from "../../../src/http/exchange.js";
 import { fieldValue } from "../../../src/http/field-list.js";
 import { passedTrailers } from "../../../src/router/hop-by-hop.js";
 import { idleMsFor } from "../../../src/router/idle-time.js";
-import { requestFields } from "../../../src/router/request-headers.js";
-import { responseFields } from "../../../src/router/response-headers.js";
+import { requestFields, requestTrailers } from "../../../src/router/request-headers.js";
+import { responseFields, responseTrailers } from "../../../src/router/response-headers.js";
 import { withoutRepeats } from "../../../src/router/single-value-fields.js";
 import { continueTrace, TraceIds } from "../../../src/router/trace-context.js";
 import { trustedProxies } from "../../../src/router/trusted-proxies.js";
@@ -175,6 +175,18 @@ test("trailers that frame a message are not passed on", () => {
   expect(
     passedTrailers(["grpc-status", "0", "content-length", "3", "transfer-encoding", "x", ":status", "200"]),
   ).toEqual(["grpc-status", "0"]);
+});
+
+test("trailers that only the host may send, or that belong to one connection, are not passed on", () => {
+  const head = ["connection", "x-own"];
+  const sum = ["x-sum", "1"];
+  const answers = ["x-plugin-not-sent", "app-1", "x-plugin-provider", "p"];
+  const requests = ["x-plugin-caller-id", "admin", "x_forwarded_for", "6.6.6.6", "forwarded", "for=6.6.6.6"];
+  const both = ["x-own", "1", "authorization", "Bearer token"];
+  expect(requestTrailers([...answers, ...requests, ...both, ...sum], head)).toEqual(sum);
+  expect(responseTrailers([...answers, ...both, ...sum], head)).toEqual(sum);
+  // Of an answer they mean nothing, and are its provider's own.
+  expect(responseTrailers(requests, head)).toBe(requests);
 });
 
 describe("the trace", () => {
