@@ -145,10 +145,13 @@ export class Http1Exchange extends BaseExchange {
   /** Sends the head, and the beginning of the body if it waits with it. */
   release(): void {
     const held = this.#held;
+    const { req, res } = this.raw;
     this.#held = undefined;
     if (held === undefined || this.#unusable()) return;
-    if (held === nothing) this.raw.res.flushHeaders();
-    else this.#unlessWrongLength(() => this.raw.res.write(textOf(held), "latin1"));
+    if (held !== nothing) this.#unlessWrongLength(() => res.write(textOf(held), "latin1"));
+    // `flushHeaders` writes the head as UTF-8, which makes two bytes of some; where there is no body nothing else does it.
+    else if (req.method === "HEAD" || isBodyless(res.statusCode)) res.flushHeaders();
+    else res.write(nothing);
   }
 
   end(trailers?: FieldList): void {

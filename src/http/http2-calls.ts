@@ -9,6 +9,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientResponse } from "@connectrpc/connect/protocol";
 import { ignoreError } from "./base-exchange.js";
 import type { ClientCall } from "./http-client.js";
+import { watchPeerEnd } from "./peer-end.js";
+import { bodyError, pour } from "./request-body.js";
 import { resetStream } from "./reset-stream.js";
 
 /** Where the calls go. */
@@ -34,7 +36,7 @@ export class Http2Calls {
     this.#options = options;
   }
 
-  /** Rejects with a ConnectError: `unavailable`, or the reason of the call's signal. */
+  /** Rejects with a ConnectError: `unavailable`, what the call's own body throws, or the reason of its signal. */
   send(call: ClientCall, path: string): Promise<UniversalClientResponse> {
     const { signal } = call;
     return new Promise((resolve, reject) => {
@@ -48,14 +50,18 @@ export class Http2Calls {
       // A reset of node's ends the request first: without trailers to wait for, the server would see that end, and take a
       // request that was given up for a complete one.
       const stream = session.request(headers, { endStream: !hasBody, waitForTrailers: hasBody });
+      const isCutOff = watchPeerEnd(stream);
       if (hasBody) stream.on("wantTrailers", () => endUnlessReset(stream, signal));
       this.#begin(session);
       const abort = (): void => resetStream(stream, constants.NGHTTP2_CANCEL);
+      // What the one who gives the body has thrown: then it was nobody else who ended the call.
+      let thrown: ConnectError | undefined;
+      const why = (): ConnectError => thrown ?? brokenOff(stream, signal);
       signal?.addEventListener("abort", abort, { once: true });
       stream.once("close", () => {
         signal?.removeEventListener("abort", abort);
         this.#end(session);
-        reject(brokenOff(stream, signal));
+        reject(why());
       });
       // Told by `close` as well, with the reason.
       stream.on("error", ignoreError);
@@ -64,9 +70,19 @@ export class Http2Calls {
       stream.once("response", (fields) => {
         const header = new Headers();
         append(header, fields);
-        resolve({ status: Number(fields[":status"]), header, body: read(stream, signal), trailer });
+        resolve({ status: Number(fields[":status"]), header, body: read(stream, isCutOff, signal, why), trailer });
       });
-      if (call.body !== undefined) void pour(call.body, stream, signal);
+      if (call.body === undefined) return;
+      const isOver = (): boolean => stream.destroyed || stream.closed || signal?.aborted === true;
+      // Connect ends the messages of a call that is given up. The reset must not find a complete request before it.
+      void pour(call.body, stream, isOver).then(
+        (isWhole) => isWhole && stream.end(),
+        (error: unknown) => {
+          thrown = bodyError(error, signal);
+          reject(thrown);
+          abort();
+        },
+      );
     });
   }
 
@@ -128,45 +144,22 @@ function brokenOff(stream: ClientHttp2Stream, signal: AbortSignal | undefined): 
   return new ConnectError(`the connection to the host broke (HTTP/2 code ${code})`, Code.Unavailable);
 }
 
-async function* read(stream: ClientHttp2Stream, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+async function* read(
+  stream: ClientHttp2Stream,
+  isCutOff: () => boolean,
+  signal: AbortSignal | undefined,
+  why: () => ConnectError,
+): AsyncGenerator<Uint8Array> {
   try {
     for await (const chunk of stream) yield chunk as Uint8Array;
   } catch {
-    throw brokenOff(stream, signal);
+    throw why();
   }
-  if (signal?.aborted === true || stream.rstCode !== constants.NGHTTP2_NO_ERROR) throw brokenOff(stream, signal);
+  const wasReset = stream.rstCode !== constants.NGHTTP2_NO_ERROR || isCutOff();
+  if (signal?.aborted === true || wasReset) throw why();
 }
 
 function endUnlessReset(stream: ClientHttp2Stream, signal: AbortSignal | undefined): void {
   if (stream.destroyed || stream.closed || signal?.aborted === true) return;
   stream.sendTrailers({});
-}
-
-async function pour(
-  body: AsyncIterable<Uint8Array>,
-  stream: ClientHttp2Stream,
-  signal: AbortSignal | undefined,
-): Promise<void> {
-  const isOver = (): boolean => stream.destroyed || stream.closed || signal?.aborted === true;
-  try {
-    for await (const chunk of body) {
-      if (isOver()) return;
-      if (!stream.write(chunk)) await roomOrEnd(stream);
-    }
-    // Connect ends the messages of a call that is given up. The reset must not find a complete request before it.
-    if (!isOver()) stream.end();
-  } catch {
-    // The one who gives the messages failed; Connect tells the caller why.
-    resetStream(stream, constants.NGHTTP2_CANCEL);
-  }
-}
-
-function roomOrEnd(stream: ClientHttp2Stream): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      stream.off("drain", done).off("close", done);
-      resolve();
-    };
-    stream.on("drain", done).on("close", done);
-  });
 }

@@ -1,6 +1,7 @@
 import { type ClientHttp2Stream, constants, type IncomingHttpHeaders } from "node:http2";
 import type { FieldList } from "../http/exchange.js";
 import { toFieldList, toFieldObject } from "../http/field-list.js";
+import { watchPeerEnd } from "../http/peer-end.js";
 import { resetStream } from "../http/reset-stream.js";
 import { cancelCode, type UpstreamSession } from "./http2-session.js";
 import { withoutRepeats } from "./single-value-fields.js";
@@ -12,9 +13,13 @@ function headerObject(fields: FieldList): Record<string, string | string[]> {
   return toFieldObject(withoutRepeats(fields));
 }
 
+/** Answers of one call before the last: 100, 102 and 103. */
+const maxInformational = 64;
+
 /** What a call needs of those who keep the sessions. */
 export interface Http2CallOwner {
   readonly target: TargetAddress;
+  readonly options: { readonly maxHeaderBytes: number };
   /** Puts a call on a session that has room, or lets it wait for one. */
   place(call: Http2Call): void;
   /** A call waits no longer. */
@@ -32,6 +37,10 @@ export class Http2Call implements UpstreamCall {
   #answered = false;
   /** Whether trailers have come, which nothing can follow but a reset of what is left of the request. */
   #complete = false;
+  #isCutOff: (() => boolean) | undefined;
+  #informational = 0;
+  /** What had left of the session before this call did. */
+  #writtenBefore = Number.NaN;
   #requestTrailers: FieldList = [];
   #trailers: FieldList = [];
 
@@ -70,6 +79,7 @@ export class Http2Call implements UpstreamCall {
     headers[":path"] = request.path;
     headers[":scheme"] = target.secure ? "https" : "http";
     headers[":authority"] = target.authority;
+    this.#writtenBefore = session.written;
     let stream: ClientHttp2Stream;
     try {
       stream = session.node.request(headers, {
@@ -87,6 +97,7 @@ export class Http2Call implements UpstreamCall {
     }
     this.#session = session;
     this.#stream = stream;
+    this.#isCutOff = watchPeerEnd(stream);
     session.enter();
     stream.on("headers", (_h: unknown, _flags: unknown, raw: readonly string[]) => this.#onInformation(raw));
     stream.on("response", ((_h: IncomingHttpHeaders, flags: number, raw: readonly string[]) =>
@@ -94,7 +105,10 @@ export class Http2Call implements UpstreamCall {
     stream.on("trailers", ((_h: unknown, _flags: number, raw: readonly string[]) => {
       this.#trailers = raw;
       this.#complete = true;
+      this.#check(raw);
     }) as never);
+    // Never sent, and given up by node:http2. Mostly because the session has failed, without a word.
+    stream.on("frameError", () => session.doubt());
     stream.on("end", () => this.#onEnd());
     stream.on("error", (error) => this.#break(error.message));
     stream.on("close", () => this.#onClose());
@@ -151,11 +165,17 @@ export class Http2Call implements UpstreamCall {
   #onInformation(raw: readonly string[]): void {
     if (this.#over) return;
     const status = statusOf(raw);
+    // Nobody can be slow to read them: all that come have to be kept for a caller that is.
+    if (++this.#informational > maxInformational) {
+      this.#refuse(`the provider sent ${status} where that is not possible`);
+      return;
+    }
+    if (!this.#check(raw)) return;
     if (status !== 100) this.events.informational(status, toFieldList(raw));
   }
 
   #onResponse(flags: number, raw: readonly string[]): void {
-    if (this.#over) return;
+    if (this.#over || !this.#check(raw)) return;
     this.#answered = true;
     const endOfAnswer = (flags & constants.NGHTTP2_FLAG_END_STREAM) !== 0;
     const stream = this.#stream as ClientHttp2Stream;
@@ -168,13 +188,29 @@ export class Http2Call implements UpstreamCall {
 
   #onEnd(): void {
     if (this.#over) return;
-    // A stream that was reset ends for its reader too, as if nothing had happened; only the code tells.
-    if (!this.#answered || (!this.#complete && (this.#stream?.rstCode ?? 0) !== 0)) {
+    // A stream that was reset ends for its reader too, as if nothing had happened.
+    const wasReset = (this.#stream?.rstCode ?? 0) !== 0 || this.#isCutOff?.() === true;
+    if (!this.#answered || (!this.#complete && wasReset)) {
       this.#break("the stream was reset before the answer was complete");
       return;
     }
     this.#over = true;
     this.events.ended(this.#trailers);
+  }
+
+  /** Whether a head, or trailers, are as short as they have to be. The call is over otherwise. */
+  #check(raw: readonly string[]): boolean {
+    const { maxHeaderBytes } = this.upstream.options;
+    if (this.#over || headBytes(raw) <= maxHeaderBytes) return !this.#over;
+    this.#refuse(`a head or trailers of the answer are longer than ${maxHeaderBytes} bytes`);
+    return false;
+  }
+
+  /** The provider answers, with something that is no answer. */
+  #refuse(message: string): void {
+    this.#over = true;
+    this.#reset();
+    this.events.broken({ kind: "bad-answer", message });
   }
 
   #onClose(): void {
@@ -189,7 +225,10 @@ export class Http2Call implements UpstreamCall {
   #break(message: string): void {
     if (this.#over) return;
     const { rstCode = 0, id } = this.#stream ?? {};
-    const unseen = rstCode === constants.NGHTTP2_REFUSED_STREAM || (id ?? 0) > (this.#session?.lastStreamId ?? 0);
+    const unseen =
+      rstCode === constants.NGHTTP2_REFUSED_STREAM ||
+      (id ?? 0) > (this.#session?.lastStreamId ?? 0) ||
+      this.#writtenBefore === this.#session?.written;
     this.#over = true;
     this.#reset();
     const kind = unseen && !this.#answered ? "refused" : "broken";
@@ -198,6 +237,13 @@ export class Http2Call implements UpstreamCall {
 }
 
 function ignore(): void {}
+
+/** What a head would take in HTTP/1.1: each name and value, with a colon, a space and the line's end. */
+function headBytes(raw: readonly string[]): number {
+  let bytes = 2 * raw.length;
+  for (const text of raw) bytes += text.length;
+  return bytes;
+}
 
 function statusOf(raw: readonly string[]): number {
   for (let i = 0; i < raw.length; i += 2) if (raw[i] === ":status") return Number(raw[i + 1]);

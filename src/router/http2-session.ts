@@ -1,9 +1,11 @@
 import { type ClientHttp2Session, connect, constants } from "node:http2";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../internal/clock.js";
 import { dial } from "./dial.js";
 import { dialFailure } from "./dial-failure.js";
+import { SessionWatch, type WatchedSession } from "./http2-session-watch.js";
 import type { TargetAddress } from "./target-address.js";
 import type { UpstreamFailure } from "./upstream.js";
 
@@ -12,8 +14,14 @@ import type { UpstreamFailure } from "./upstream.js";
 const maxResets = 500;
 const streamWindowBytes = 256 * 1024;
 const largestWindowBytes = 2 ** 31 - 1;
-/** How often the peer of a session with calls is asked whether it is still there. */
-const pingIntervalMs = 30_000;
+/**
+ * A head may be this many times too large before the peer is told not to send it: it counts more for a field than this side
+ * does. node:http2 itself cuts the stream off then, and one that is shorter than the least list is measured with its call.
+ */
+const listPerHeadBytes = 4;
+const leastListBytes = 256 * 1024;
+/** The longest list of fields that node:http2 takes, whatever it is told. */
+const longestListBytes = 16 * 1024 * 1024 - 1;
 /** How long a peer may take to end a connection that this side has ended. */
 const closeTimeoutMs = 1_000;
 
@@ -24,6 +32,8 @@ export interface Http2Options {
   readonly connectTimeoutMs: number;
   readonly idleSessionMs: number;
   readonly maxStreamsPerSession: number;
+  /** The largest head of an answer, counted as it would be in HTTP/1.1. Trailers have the same limit. */
+  readonly maxHeaderBytes: number;
 }
 
 /** Gets the news of one session. */
@@ -39,7 +49,7 @@ export interface SessionOwner {
 }
 
 /** One HTTP/2 connection to a provider, with the count of what runs on it. */
-export class UpstreamSession {
+export class UpstreamSession implements WatchedSession {
   readonly node: ClientHttp2Session;
   /** The streams above this number were not looked at by the peer; set by GOAWAY. */
   lastStreamId = Number.POSITIVE_INFINITY;
@@ -52,19 +62,21 @@ export class UpstreamSession {
   #limit = 0;
   /** Limits connecting, then idling. */
   #timer: Timer | undefined;
-  /** Set from a sign that the peer may be gone until it answers a ping. */
-  #isDoubtful = false;
-  /** Limits the answer to a ping, or waits for the next one. */
-  #pingTimer: Timer | undefined;
+  readonly #watch: SessionWatch;
   #socket: Duplex | undefined;
+  /** What had left when this side ended the session: a last word of it is no part of any call. */
+  #writtenAtEnd: number | undefined;
 
   constructor(
     target: TargetAddress,
     readonly owner: SessionOwner,
     readonly options: Http2Options,
   ) {
+    const { clock, connectTimeoutMs, maxHeaderBytes } = options;
+    const maxHeaderListSize = Math.min(Math.max(listPerHeadBytes * maxHeaderBytes, leastListBytes), longestListBytes);
+    this.#watch = new SessionWatch(this, clock, connectTimeoutMs);
     this.node = connect(`${target.secure ? "https" : "http"}://${target.authority}`, {
-      settings: { enablePush: false, initialWindowSize: streamWindowBytes },
+      settings: { enablePush: false, initialWindowSize: streamWindowBytes, maxHeaderListSize },
       // The default of 128 would reset answers with more fields than that.
       maxHeaderListPairs: 4_096,
       maxSessionMemory: 1_024,
@@ -83,18 +95,27 @@ export class UpstreamSession {
     });
     this.node.on("error", (error) => this.#onFailure(error));
     this.node.on("close", () => {
-      this.#pingTimer?.cancel();
+      this.#watch.stop();
       this.#onFailure(new Error("the connection was closed"));
     });
-    this.#timer = options.clock.after(options.connectTimeoutMs, () => {
-      this.#onFailure(new Error(`no HTTP/2 connection within ${options.connectTimeoutMs} ms`), true);
+    this.#timer = clock.after(connectTimeoutMs, () => {
+      this.#onFailure(new Error(`no HTTP/2 connection within ${connectTimeoutMs} ms`), true);
       this.node.destroy();
     });
   }
 
   /** How many more calls the session takes now. */
   get capacity(): number {
-    return this.#state === "open" && !this.#isDoubtful ? this.#limit - this.#active : 0;
+    return this.#state === "open" && !this.#watch.isDoubtful ? this.#limit - this.#active : 0;
+  }
+
+  get hasCalls(): boolean {
+    return this.#active > 0;
+  }
+
+  /** Bytes that have left so far; NaN if the connection does not count them. */
+  get written(): number {
+    return this.#writtenAtEnd ?? (this.#socket as Socket | undefined)?.bytesWritten ?? Number.NaN;
   }
 
   get connecting(): boolean {
@@ -107,14 +128,24 @@ export class UpstreamSession {
     this.#timer = undefined;
     if (this.#active > 1) return;
     this.node.ref();
-    this.#pingTimer ??= this.options.clock.after(pingIntervalMs, this.#ping);
+    this.#watch.begin();
   }
 
   /** Something did not come in time: until the peer shows that it is there, others take the calls. */
   doubt(): void {
-    if (this.#isDoubtful || this.#state === "connecting" || this.node.destroyed) return;
-    this.#isDoubtful = true;
-    this.#ping();
+    if (this.#state !== "connecting") this.#watch.doubt();
+  }
+
+  /** The peer has shown that it is there, after a doubt. */
+  trust(): void {
+    this.owner.placeWaiting();
+  }
+
+  /** Ends the session with all its calls: it leads nowhere any more. */
+  end(reason: string): void {
+    if (this.node.destroyed) return;
+    this.#writtenAtEnd = this.written;
+    this.node.destroy(new Error(reason));
   }
 
   /** A call is over; `wasReset` if this side ended it early. */
@@ -153,27 +184,6 @@ export class UpstreamSession {
     const timer = this.options.clock.after(closeTimeoutMs, () => this.#socket?.destroy());
     this.#socket?.once("close", () => timer.cancel());
   }
-
-  /** Asks the peer whether it is there, and ends the session with all its calls if it does not say so. */
-  readonly #ping = (): void => {
-    this.#pingTimer?.cancel();
-    this.#pingTimer = undefined;
-    if (this.node.destroyed || (this.#active === 0 && !this.#isDoubtful)) return;
-    const { clock, connectTimeoutMs } = this.options;
-    const timer = clock.after(connectTimeoutMs, () => {
-      this.node.destroy(new Error(`the provider did not answer a ping within ${connectTimeoutMs} ms`));
-    });
-    this.#pingTimer = timer;
-    // Refused while too many pings are under way, and then one of them will tell.
-    this.node.ping((error) => {
-      timer.cancel();
-      if (error !== null) return;
-      this.#pingTimer = this.#active > 0 ? clock.after(pingIntervalMs, this.#ping) : undefined;
-      if (!this.#isDoubtful) return;
-      this.#isDoubtful = false;
-      this.owner.placeWaiting();
-    });
-  };
 
   #dial(target: TargetAddress): Duplex {
     // With the other protocol offered, too, a server without HTTP/2 says so by its choice instead of by a broken handshake.

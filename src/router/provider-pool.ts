@@ -109,12 +109,13 @@ export class ProviderPool {
   }
 
   #newHttp2(connectTimeoutMs: number): Http2Upstream {
-    const { idleSessionMs, maxStreamsPerSession } = this.#options;
+    const { idleSessionMs, maxStreamsPerSession, maxHeaderBytes } = this.#options;
     return new Http2Upstream(this.target, {
       clock: this.#clock,
       connectTimeoutMs,
       idleSessionMs,
       maxStreamsPerSession,
+      maxHeaderBytes,
     });
   }
 }

@@ -3,6 +3,7 @@ import http from "node:http";
 import net from "node:net";
 import { describe, expect, test } from "vitest";
 import type { FieldList } from "../../src/http/exchange.js";
+import { deferred } from "../../src/internal/deferred.js";
 import { connectHttp2, startCall, startServer, within } from "../support/http-server.js";
 import {
   pluginCaller,
@@ -127,4 +128,26 @@ test("every 1xx answer is handed to the caller's side, but for 100 and 101", asy
   call.request.end();
   await within(5_000, "the answer", call.answer());
   expect(seen).toEqual([102, 103, 104, 199].map((status) => [status, ["x-n", `${status}`]]));
+});
+
+test("the bytes of a field go through as they are, also where the head leaves before the body", async () => {
+  const body = deferred();
+  await using provider = await startRawProvider((socket) => {
+    socket.once("data", () => {
+      socket.write("HTTP/1.1 200 OK\r\nX-Name: caf\xe9\r\nContent-Length: 4\r\n\r\n", "latin1");
+      void body.promise.then(() => socket.write("fine"));
+    });
+  });
+  await using host = await startRouter();
+  host.view.add(pluginRecord({ address: provider.address(["h1"]) }));
+  const caller = net.connect(host.port, "127.0.0.1").setEncoding("latin1");
+  let text = "";
+  caller.on("data", (more: string) => {
+    text += more;
+    if (text.includes("\r\n\r\n")) body.resolve();
+    if (text.endsWith("fine")) caller.end();
+  });
+  caller.write(`GET ${path} HTTP/1.1\r\nHost: h\r\n\r\n`);
+  await within(2_000, "the answer", once(caller, "close"));
+  expect(text).toMatch(/x-name: caf\xe9\r\n/i);
 });

@@ -5,7 +5,8 @@ export type RawFields = readonly (readonly [name: string, value: string])[];
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
-function frame(type: number, flags: number, streamId: number, payload: Buffer = Buffer.alloc(0)): Buffer {
+/** One frame (RFC 9113, 4.1). */
+export function frame(type: number, flags: number, streamId: number, payload: Buffer = Buffer.alloc(0)): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
   head.writeUInt8(type, 3);
@@ -24,7 +25,7 @@ function text(value: string): Buffer {
 }
 
 /** A header block of literals only (RFC 7541, 6.2.2): whatever is given goes out, right or wrong. */
-const block = (fields: RawFields): Buffer =>
+export const block = (fields: RawFields): Buffer =>
   Buffer.concat(fields.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]));
 
 /** One request on stream 1, written by hand. Without body and trailers it ends with its head. */

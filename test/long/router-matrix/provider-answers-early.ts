@@ -86,8 +86,8 @@ export const providerAnswersEarly: readonly Row[] = [
         served.body.once("data", () => {
           served.body.pause();
           refuseEarly(served, cell.kind);
-          // As RFC 9113 (8.1) has it: once the answer has left, the rest of the request is not wanted.
-          if (cell.out === "2") served.stream.once("finish", () => setImmediate(() => served.stream.close(0)));
+          // As RFC 9113 (8.1) has it: once the answer has left, with its end, the rest of the request is not wanted.
+          if (cell.out === "2") served.stream.once("wantTrailers", () => setImmediate(() => served.stream.close(0)));
           // Node sees no end of a connection that it does not read.
           setImmediate(() => served.body.resume());
         });

@@ -30,7 +30,13 @@ test("a session that nobody wants any more when it is ready is closed like any t
   const clock = manualClock();
   const target = targetAddress({ kind: "http", url: provider.url, protocols: ["h2c"] });
   if (target === undefined) throw new Error("no target");
-  const options = { clock, connectTimeoutMs: 5_000, idleSessionMs: 30_000, maxStreamsPerSession: 100 };
+  const options = {
+    clock,
+    connectTimeoutMs: 5_000,
+    idleSessionMs: 30_000,
+    maxStreamsPerSession: 100,
+    maxHeaderBytes: 65_536,
+  };
   const upstream = new Http2Upstream(target, options);
   // Asks without a call, as a caller does who leaves before the connection is there.
   const result = await within(2_000, "the session", new Promise<ProbeResult>((resolve) => upstream.probe(resolve)));
