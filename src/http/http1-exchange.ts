@@ -21,6 +21,8 @@ export interface Http1ExchangeOptions extends ExchangeOptions {
 const nothing = Buffer.alloc(0);
 /** Up to here the beginning of a body is joined with the head. */
 const maxJoinedBytes = 4_096;
+/** How long a caller who goes on sending is left to read the answer before the connection ends. */
+const lingerMs = 1_000;
 /** What 1xx answers may take that wait for the answers in front of theirs. */
 const maxInterimBytes = 16_384;
 
@@ -216,7 +218,7 @@ export class Http1Exchange extends BaseExchange {
     // node:http would close the socket with the answer; what the caller still sends would then be answered with a
     // reset, which can destroy the answer before it is read. So only our side ends, until the rest is read.
     if (!res.shouldKeepAlive && typeof destroySoon === "function") socket.destroySoon = () => void socket.end();
-    this.#drain = new RequestDrain(req, this.drainLimits, this.clock, (exceeded) => {
+    this.#drain = new RequestDrain(req, { ...this.drainLimits, lingerMs }, this.clock, (exceeded) => {
       socket.off("close", lost);
       if (exceeded) {
         req.destroy();

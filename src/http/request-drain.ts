@@ -7,6 +7,11 @@ export interface DrainLimits {
   readonly maxBytes: number;
   /** How long the caller may take to send them, counted from the end of the answer. */
   readonly timeoutMs: number;
+  /**
+   * How long a caller that sends more is left to read its answer, with nothing read from it: where the end of a request is
+   * the end of its connection, that destroys what the other side has not read. @default 0
+   */
+  readonly lingerMs?: number;
 }
 
 /**
@@ -44,7 +49,7 @@ export class RequestDrain {
   answerSent(): void {
     if (this.#answerSent || this.#over) return;
     this.#answerSent = true;
-    if (this.#bytes > this.#limits.maxBytes) this.#finish(true);
+    if (this.#bytes > this.#limits.maxBytes) this.#linger();
     else this.#timer = this.#clock.after(this.#limits.timeoutMs, () => this.#finish(true));
   }
 
@@ -57,8 +62,16 @@ export class RequestDrain {
   #count(length: number): void {
     this.#bytes += length;
     if (this.#over || this.#bytes <= this.#limits.maxBytes) return;
-    if (this.#answerSent) this.#finish(true);
+    if (this.#answerSent) this.#linger();
     else this.#body.pause();
+  }
+
+  #linger(): void {
+    const { lingerMs = 0, timeoutMs } = this.#limits;
+    if (lingerMs === 0) return this.#finish(true);
+    this.#body.pause();
+    this.#timer?.cancel();
+    this.#timer = this.#clock.after(Math.min(lingerMs, timeoutMs), () => this.#finish(true));
   }
 
   #finish(exceeded: boolean): void {

@@ -1,8 +1,10 @@
 import { once } from "node:events";
 import http from "node:http";
 import { type ClientHttp2Stream, constants } from "node:http2";
+import net from "node:net";
 import { describe, expect, test } from "vitest";
 import type { ExchangeEnd, ExchangeHandler, ServerExchange } from "../../src/http/exchange.js";
+import type { Http1Exchange } from "../../src/http/http1-exchange.js";
 import {
   type Answer,
   type Call,
@@ -466,6 +468,29 @@ test("a request that is announced to be larger than what we drop is answered wit
   const { headers, text } = await within(3_000, "the answer", answer);
   expect(headers.connection).toBe("close");
   expect(text.length).toBe(200_000);
+});
+
+test("a caller over HTTP/1.1 that sends more than is dropped before it reads has its early answer", async () => {
+  const { handler, next } = capture();
+  await using server = await startServer({ handler, limits: { dropMaxBytes: 100_000, dropTimeoutMs: 60_000 } });
+  const caller = net.connect(server.port, "127.0.0.1").setEncoding("latin1");
+  caller.on("error", () => {});
+  const sent = 8 * 1024 * 1024;
+  caller.write(`POST / HTTP/1.1\r\nhost: h\r\ncontent-length: ${2 * sent}\r\n\r\n`);
+  caller.write(Buffer.alloc(sent));
+  const exchange = (await next()) as Http1Exchange;
+  exchange.respond(400, ["content-length", "2"]);
+  exchange.response.write("no");
+  exchange.end();
+  const { socket } = exchange.raw.req;
+  while (socket.bytesRead <= 110_000) await new Promise((resolve) => setImmediate(resolve));
+  let text = "";
+  caller.on("data", (more: string) => {
+    text += more;
+    if (text.endsWith("no")) caller.destroy();
+  });
+  await within(3_000, "the end", once(caller, "close"));
+  expect(text).toMatch(/^HTTP\/1\.1 400 [\s\S]*no$/);
 });
 
 test("many streams with early answers leave their HTTP/2 session usable", async () => {
