@@ -143,7 +143,7 @@ class ForwardedUpgrade implements InFlightEntry, WaitingCall {
 
   refuse(refusal: Refuse): void {
     this.account.provider = refusal.provider?.plugin;
-    this.#giveUp(refusal, "refused");
+    this.#giveUp(this.account.notSent(refusal), "refused");
     this.#turn?.resolve();
   }
 

@@ -169,3 +169,8 @@ test("a provider that answers no request to upgrade in time is 504, as for any c
   expect(host.view.failures).toEqual(["logger-1: logger-1 did not answer within 100 ms"]);
   expect(await within(5_000, "the event", host.event())).toMatchObject({ status: 504, outcome: "provider-failed" });
 });
+
+test("a plugin whose upgrade the host refuses is told that nobody has seen it", async () => {
+  await using host = await startRouter();
+  expect(await answerOf(host)).toMatch(/^HTTP\/1\.1 404 [\s\S]*\r\nx-plugin-not-sent: app-1\r\n/i);
+});
