@@ -16,7 +16,7 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ["test/{unit,property,contract,integration}/**/*.test.ts"],
+    include: ["test/{unit,property,integration}/**/*.test.ts"],
     // Processes rather than threads: tests start servers and child processes, and a crash shows which file it was.
     pool: "forks",
     maxWorkers: 2,

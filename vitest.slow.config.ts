@@ -5,7 +5,7 @@ import base from "./vitest.config.js";
 export default defineConfig({
   ...(base.resolve !== undefined && { resolve: base.resolve }),
   test: {
-    include: ["test/{check,long,package,soak}/**/*.test.ts"],
+    include: ["test/{check,contract,long,package,soak}/**/*.test.ts"],
     pool: "forks",
     maxWorkers: 1,
     // For tests that count what is left in memory.
