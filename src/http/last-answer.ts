@@ -28,8 +28,13 @@ export function endWithAnswer(socket: Duplex, clock: Clock, { status, fields, bo
   if (!socket.writable) return void socket.destroy();
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Refused"}\r\nconnection: close\r\n`;
   for (let i = 0; i < fields.length; i += 2) head += `${fields[i]}: ${fields[i + 1]}\r\n`;
-  socket.end(Buffer.concat([Buffer.from(`${head}\r\n`, "latin1"), body]));
-  // A socket that is closed with unread bytes is reset, and the caller may lose the answer: read on for a while.
+  socket.write(Buffer.concat([Buffer.from(`${head}\r\n`, "latin1"), body]));
+  endGently(socket, clock);
+}
+
+/** Ends our side, and reads on for a while: a socket that is closed with unread bytes is reset, and the caller may lose the answer. */
+export function endGently(socket: Duplex, clock: Clock): void {
+  socket.end();
   socket.on("data", () => {}).resume();
   const timer = clock.after(readTimeoutMs, () => socket.destroy());
   socket.once("close", () => timer.cancel());

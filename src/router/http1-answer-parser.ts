@@ -1,6 +1,7 @@
 import type { FieldList } from "../http/exchange.js";
 import { noFields } from "../http/field-list.js";
 import { AnswerFault, type AnswerHead, parseAnswerHead, parseFieldLines, SpeaksHttp2 } from "./http1-head.js";
+import { maxInformational } from "./response-headers.js";
 
 /** Gets the parts of an answer in the order in which they come. */
 export interface AnswerParts {
@@ -17,8 +18,6 @@ const endOfHead = Buffer.from("\r\n\r\n");
 const empty = Buffer.alloc(0);
 /** A chunk's size with extensions, which nobody uses and which could go on for ever. */
 const maxChunkLineBytes = 4_096;
-/** Answers of one call before the last: 100, 102 and 103. */
-const maxInformational = 64;
 
 /**
  * Reads answers of HTTP/1.1 from a provider's connection as they come (RFC 9112), strictly: whatever could be understood in

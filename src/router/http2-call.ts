@@ -4,6 +4,7 @@ import { toFieldList, toFieldObject } from "../http/field-list.js";
 import { watchPeerEnd } from "../http/peer-end.js";
 import { resetStream } from "../http/reset-stream.js";
 import { cancelCode, type UpstreamSession } from "./http2-session.js";
+import { maxInformational } from "./response-headers.js";
 import { withoutRepeats } from "./single-value-fields.js";
 import type { TargetAddress } from "./target-address.js";
 import type { UpstreamCall, UpstreamEvents, UpstreamFailure, UpstreamRequest } from "./upstream.js";
@@ -12,9 +13,6 @@ import type { UpstreamCall, UpstreamEvents, UpstreamFailure, UpstreamRequest } f
 function headerObject(fields: FieldList): Record<string, string | string[]> {
   return toFieldObject(withoutRepeats(fields));
 }
-
-/** Answers of one call before the last: 100, 102 and 103. */
-const maxInformational = 64;
 
 /** What a call needs of those who keep the sessions. */
 export interface Http2CallOwner {

@@ -34,6 +34,9 @@ export function responseFields(fields: FieldList, viaOwn: string | undefined, tr
 export const responseTrailers = (trailers: FieldList, head: FieldList): FieldList =>
   passedTrailers(trailers, head, isHostsAnswer);
 
+/** How many 1xx answers a provider may send before the answer of one call: nobody can hold them back for a slow caller. */
+export const maxInformational = 64;
+
 /**
  * Whether a 1xx answer goes on to the caller (RFC 9110, 15.2): not `100`, which the host says to its caller itself, and
  * not `101`, which ends HTTP on a connection.

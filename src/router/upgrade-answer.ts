@@ -1,18 +1,12 @@
 import { type IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import type { FieldList } from "../http/exchange.js";
 import { toFieldList } from "../http/field-list.js";
 import { Http1Exchange } from "../http/http1-exchange.js";
-import type { Clock } from "../internal/clock.js";
+import { endGently } from "../http/last-answer.js";
 import { AnswerRelay } from "./answer-relay.js";
-import { isPassedInformational, responseFields } from "./response-headers.js";
+import { isPassedInformational, maxInformational, responseFields } from "./response-headers.js";
 import type { Tunnel } from "./tunnel.js";
-
-/** How many 1xx answers a caller gets at most before the answer itself. */
-const maxInformational = 64;
-/** How long a caller may take to read an answer after which the connection is closed. */
-const readTimeoutMs = 2_000;
 
 /**
  * What a provider says to a request to upgrade before it switches, or instead. It goes back as any other answer does,
@@ -99,12 +93,4 @@ export class UpgradeAnswer {
     this.giveWay();
     endGently(socket, context.clock);
   }
-}
-
-/** Ends our side, and reads on for a while: a socket that is closed with unread bytes is reset, and the answer may be lost. */
-function endGently(socket: Duplex, clock: Clock): void {
-  socket.end();
-  socket.on("data", () => {}).resume();
-  const timer = clock.after(readTimeoutMs, () => socket.destroy());
-  socket.once("close", () => timer.cancel());
 }
